@@ -1,0 +1,57 @@
+"""What many tests share: quiet TensorFlow on two logical CPU devices, a small log and its dataset (a real Beam run)."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.quiet import import_tensorflow_quietly
+
+import_tensorflow_quietly()
+
+import tensorflow as tf  # noqa: E402
+
+# Before TensorFlow starts its runtime: MirroredStrategy then has two replicas to be tested on.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+USERS, ITEMS = 60, 40
+
+
+def write_log(path: Path, users: int = USERS, items: int = ITEMS, seed: int = 0) -> Path:
+    """Every user walks the circle of items by steps of 1 or 2; two users are too short to be held out."""
+    rng = np.random.default_rng(seed)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user_id", "item_id", "timestamp", "rating"])
+        for user in range(users):
+            length = 2 if user in (3, 17) else int(rng.integers(8, 20))
+            start = int(rng.integers(items))
+            for place, step in enumerate(np.cumsum(rng.integers(1, 3, length))):
+                writer.writerow(
+                    [f"u{user}", f"i{(start + step) % items:02d}", 1000 + 10 * place, int(rng.integers(1, 6))]
+                )
+    return path
+
+
+@pytest.fixture(scope="session")
+def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_log(tmp_path_factory.mktemp("log") / "log.csv")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory, log_file: Path) -> Path:
+    """The small log as a dataset directory; read-only, tests that damage it copy it first."""
+    import beam_jobs
+
+    output = tmp_path_factory.mktemp("data") / "DATA"
+    beam_jobs.prepare(beam_jobs.PrepareOptions(input=(str(log_file),), output=str(output), partitions=2, quiet=True))
+    return output
+
+
+@pytest.fixture(scope="session")
+def spec(data: Path) -> DatasetSpec:
+    return DatasetSpec.read(data)

@@ -1,0 +1,92 @@
+"""tfrec-zoo: a TensorFlow/Keras production model zoo for recommenders.
+
+The names below are what a user may rely on; they are imported when first used, so that `import tfrec_zoo` is fast and
+leaves TensorFlow alone.
+
+    import tfrec_zoo
+
+    spec = tfrec_zoo.DatasetSpec.read("DATA")
+    model = tfrec_zoo.Bert4Rec.from_spec(spec)
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfrec_zoo.data.sequences import evaluation_batches, training_batches, training_records
+    from tfrec_zoo.dataset_spec import DatasetSpec
+    from tfrec_zoo.errors import (
+        ConfigError,
+        DataError,
+        EvaluationError,
+        ExportError,
+        TfrecError,
+        TrainingError,
+    )
+    from tfrec_zoo.evaluation.baselines import Markov, Popularity
+    from tfrec_zoo.evaluation.evaluator import Evaluation, Evaluator
+    from tfrec_zoo.evaluation.report import evaluate_run
+    from tfrec_zoo.export.export_run import export_run
+    from tfrec_zoo.models.bert4rec import Bert4Rec
+    from tfrec_zoo.models.recommender import Recommender
+    from tfrec_zoo.models.registry import get_model
+    from tfrec_zoo.training.callbacks import RankingValidation
+    from tfrec_zoo.training.train import train
+
+_MODULES = {
+    "Bert4Rec": "models.bert4rec",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "DatasetSpec": "dataset_spec",
+    "Evaluation": "evaluation.evaluator",
+    "EvaluationError": "errors",
+    "Evaluator": "evaluation.evaluator",
+    "ExportError": "errors",
+    "Markov": "evaluation.baselines",
+    "Popularity": "evaluation.baselines",
+    "RankingValidation": "training.callbacks",
+    "Recommender": "models.recommender",
+    "TfrecError": "errors",
+    "TrainingError": "errors",
+    "evaluate_run": "evaluation.report",
+    "evaluation_batches": "data.sequences",
+    "export_run": "export.export_run",
+    "get_model": "models.registry",
+    "train": "training.train",
+    "training_batches": "data.sequences",
+    "training_records": "data.sequences",
+}
+
+__all__ = [
+    "Bert4Rec",
+    "ConfigError",
+    "DataError",
+    "DatasetSpec",
+    "Evaluation",
+    "EvaluationError",
+    "Evaluator",
+    "ExportError",
+    "Markov",
+    "Popularity",
+    "RankingValidation",
+    "Recommender",
+    "TfrecError",
+    "TrainingError",
+    "evaluate_run",
+    "evaluation_batches",
+    "export_run",
+    "get_model",
+    "train",
+    "training_batches",
+    "training_records",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

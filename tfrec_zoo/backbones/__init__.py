@@ -1,0 +1,1 @@
+"""Backbones: a sequence of items to hidden states."""

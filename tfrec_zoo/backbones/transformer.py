@@ -1,0 +1,63 @@
+"""Bidirectional Transformer over a right-aligned item sequence."""
+
+from typing import Any
+
+import keras
+
+from tfrec_zoo.dataset_spec import PAD
+from tfrec_zoo.layers.sequence_embedding import SequenceEmbedding
+from tfrec_zoo.layers.transformer_block import TransformerBlock
+
+
+@keras.saving.register_keras_serializable("tfrec_zoo")
+class TransformerBackbone(keras.layers.Layer):
+    """Sequence embedding followed by a stack of Transformer blocks; every position sees the whole sequence.
+
+    Args:
+        catalog_size: Number of items.
+        max_length: Longest sequence.
+        dim: Width of every layer; a multiple of `heads`.
+        blocks: Number of Transformer blocks.
+        heads: Attention heads a block.
+        dropout: Share of dropped activations.
+
+    Call args:
+        item_ids: int (batch, length), right-aligned, length at most `max_length`. PAD influences no other position.
+
+    Returns:
+        float (batch, length, dim); arbitrary at PAD.
+
+    Reference:
+        Sun et al., BERT4Rec, CIKM 2019, sections 3.3 and 3.4.
+    """
+
+    def __init__(
+        self, catalog_size: int, max_length: int, dim: int, blocks: int, heads: int, dropout: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self._config = {
+            "catalog_size": catalog_size,
+            "max_length": max_length,
+            "dim": dim,
+            "blocks": blocks,
+            "heads": heads,
+            "dropout": dropout,
+        }
+        self.dim = dim
+        self.embedding = SequenceEmbedding(catalog_size, max_length, dim, dropout, dtype=self.dtype_policy)
+        self.blocks = [TransformerBlock(dim, heads, dropout, dtype=self.dtype_policy) for _ in range(blocks)]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.embedding.build(input_shape)
+        for block in self.blocks:
+            block.build((*input_shape, self.dim))
+
+    def call(self, item_ids: Any, training: bool | None = None) -> Any:
+        visible = item_ids != PAD
+        hidden = self.embedding(item_ids, training=training)
+        for block in self.blocks:
+            hidden = block(hidden, visible, training=training)
+        return hidden
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self._config}

@@ -1,0 +1,269 @@
+"""The `tfrec` command: argument parsing only; every subcommand is a thin face of a library function.
+
+Results go to stdout, progress and logs to stderr. Exit status: 0 success, 1 failure with one clear line (a traceback
+only with
+--debug), 2 usage. Imports stay inside the commands, so that `--help`, `query` and `serve` never wait for TensorFlow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tfrec_zoo.errors import TfrecError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one subcommand and returns its exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser().parse_args(argv)
+    args.argv = argv
+    try:
+        return args.command(args)
+    except TfrecError as error:
+        return _fail(str(error), args.debug)
+    except ModuleNotFoundError as error:
+        extra = {"beam_jobs": "beam", "apache_beam": "beam", "pyarrow": "beam", "google_crc32c": "beam"}.get(
+            error.name or "", "serving"
+        )
+        return _fail(f"{error}; is the extra installed? pip install 'tfrec-zoo[{extra}]'", args.debug)
+    except BrokenPipeError:
+        # The reader of stdout has gone, as in `tfrec models | head -1`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("tfrec: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        return _fail(f"unexpected {type(error).__name__}: {text} (--debug shows where)", args.debug)
+
+
+def _fail(message: str, debug: bool) -> int:
+    if debug:
+        raise
+    print(f"tfrec: error: {message}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tfrec", description="A TensorFlow/Keras production model zoo for recommenders.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, help: str, arguments: Callable[[argparse.ArgumentParser], None]) -> None:
+        subparser = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
+        arguments(subparser)
+        if not any("--debug" in action.option_strings for action in subparser._actions):
+            subparser.add_argument("--debug", action="store_true", help="show a traceback when something fails")
+        subparser.set_defaults(command=command)
+
+    from beam_jobs import options as prepare_options
+    from serving import query as serving_query
+    from serving.server import options as server_options
+
+    add("demo", _demo, "see the whole road once, on synthetic data", _demo_arguments)
+    add("synth", _synth, "write a synthetic interaction log with known structure", _synth_arguments)
+    add("prepare", _prepare, "turn a log into a dataset directory (Beam)", prepare_options.add_arguments)
+    add("models", _models, "list the zoo: paper, objective, needs, parameters", _models_arguments)
+    add("train", _train, "train a model on a dataset", _train_arguments)
+    add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", _evaluate_arguments)
+    add("export", _export, "write a SavedModel version, checked by the gate", _export_arguments)
+    add("serve", _serve, "serve SavedModels over TensorFlow Serving's gRPC API", server_options.add_arguments)
+    add("query", _query, "ask a model server for recommendations", serving_query.add_arguments)
+    return parser
+
+
+# Arguments
+
+
+def _json_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - is stdout")
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workdir", required=True, metavar="RUN", help="the run directory")
+    parser.add_argument("--data", required=True, metavar="DATA", help="the dataset directory")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    _json_argument(parser)
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workdir", default="demo", metavar="DIR", help="where everything goes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the log and the model (default: %(default)s)")
+    _json_argument(parser)
+
+
+def _synth_arguments(parser: argparse.ArgumentParser) -> None:
+    from tfrec_zoo.data import synthetic
+
+    synthetic.add_arguments(parser)
+    _json_argument(parser)
+
+
+def _models_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--items", type=int, default=10_000, metavar="N", help="catalogue to count parameters for")
+    _json_argument(parser)
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="name of the model; `tfrec models` lists them")
+    _run_arguments(parser)
+    parser.add_argument("--config", metavar="F.yaml", help="values over the model's preset")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one value over that, as in network.dim=128"
+    )
+    parser.add_argument("--seed", type=int, help="of every random choice (default: the configuration's, 0)")
+    parser.add_argument("--refit", action="store_true", help="then train the chosen number of steps on train + valid")
+    parser.add_argument("--overwrite", action="store_true", help="drop a finished run in RUN")
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    _run_arguments(parser)
+    parser.add_argument(
+        "--split", choices=("valid", "test"), default="test", help="part to rank (default: %(default)s)"
+    )
+    parser.add_argument("--filter-seen", action="store_true", help="leave the user's earlier items out of the ranking")
+    parser.add_argument("--ks", type=int, nargs="+", metavar="K", help="cut-offs (default: 1 5 10 20 50)")
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    _run_arguments(parser)
+    parser.add_argument("--output", required=True, metavar="saved_models/NAME", help="folder of the model's versions")
+    parser.add_argument("--version", type=int, metavar="N", help="version to publish (default: the next)")
+    parser.add_argument(
+        "--max-k", type=int, default=100, metavar="K", help="width of the answers (default: %(default)s)"
+    )
+
+
+# Commands
+
+
+def _demo(args: argparse.Namespace) -> int:
+    _quiet_tensorflow(args)
+    from tfrec_zoo.demo import demo
+
+    _write_json(demo(args.workdir, seed=args.seed), args.json)
+    return 0
+
+
+def _synth(args: argparse.Namespace) -> int:
+    from tfrec_zoo.data import synthetic
+
+    truth = synthetic.synthesize_from_args(args)
+    if args.json != "-":
+        print(truth.summary())
+    _write_json(truth.to_json(), args.json)
+    return 0
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    import beam_jobs
+
+    _write_json(beam_jobs.prepare(beam_jobs.PrepareOptions.from_args(args)), args.json)
+    return 0
+
+
+def _models(args: argparse.Namespace) -> int:
+    _quiet_tensorflow(args)
+    from tfrec_zoo.models.registry import describe
+
+    zoo = describe(args.items)
+    if args.json != "-":
+        print(f"{'model':10} {'parameters':>12}  {'needs':10} objective; paper ({args.items:,} items)")
+        for name, row in zoo.items():
+            print(f"{name:10} {row['parameters']:12,}  {row['needs']:10} {row['objective']}; {row['paper']}")
+    _write_json(zoo, args.json)
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    _quiet_tensorflow(args)
+    from tfrec_zoo.training.train import print_result, train
+
+    result = train(
+        args.model,
+        args.data,
+        args.workdir,
+        config=args.config,
+        assignments=args.set,
+        seed=args.seed,
+        refit=args.refit,
+        overwrite=args.overwrite,
+        quiet=args.quiet,
+    )
+    if args.json != "-":
+        print_result(result)
+    _write_json(result, args.json)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    _quiet_tensorflow(args)
+    from tfrec_zoo.evaluation.report import evaluate_run, print_report
+
+    report = evaluate_run(
+        args.workdir, args.data, split=args.split, filter_seen=args.filter_seen, ks=args.ks, quiet=args.quiet
+    )
+    if args.json != "-":
+        print_report(report)
+    _write_json(report, args.json)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    _quiet_tensorflow(args)
+    from tfrec_zoo.export.export_run import export_run
+
+    def progress(line: str) -> None:
+        if not args.quiet:
+            print(line, file=sys.stderr)
+
+    result = export_run(args.workdir, args.data, args.output, version=args.version, max_k=args.max_k, progress=progress)
+    if args.json != "-":
+        print(f"{result['path']}  {result['bytes']:,} bytes  signatures {', '.join(result['signatures'])}  gate passed")
+    _write_json(result, args.json)
+    return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    # The server is a process of its own; this one becomes it, so signals and the exit status are the server's.
+    sys.stdout.flush()
+    arguments = [argument for argument in args.argv[1:] if argument != "--debug"]
+    os.execv(sys.executable, [sys.executable, "-m", "serving.server", *arguments])
+
+
+def _query(args: argparse.Namespace) -> int:
+    from serving import query
+
+    return query.run(args)
+
+
+def _quiet_tensorflow(args: argparse.Namespace) -> None:
+    if not args.debug:
+        from tfrec_zoo.quiet import import_tensorflow_quietly
+
+        import_tensorflow_quietly()
+
+
+def _write_json(result: Mapping[str, Any], destination: str | None) -> None:
+    text = json.dumps(result, indent=1)
+    if destination == "-":
+        print(text)
+    elif destination:
+        try:
+            Path(destination).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise TfrecError(f"--json {destination} cannot be written: {error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

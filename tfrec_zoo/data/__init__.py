@@ -1,0 +1,1 @@
+"""DATA to batches: one file a view, and the synthetic log."""

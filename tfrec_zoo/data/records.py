@@ -1,0 +1,42 @@
+"""TFRecord shards of a dataset: serialized records in a seeded order, and their parsing a batch at a time.
+
+Parsing after batching is about five times faster than record by record, so every view batches serialized records first.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from tfrec_zoo.dataset_spec import FeatureSpec
+
+CACHE_BYTES = 256 * 2**20
+"""Shards up to this size together are kept in memory after the first pass."""
+
+_DTYPES = {"bytes": tf.string, "int64": tf.int64, "float32": tf.float32}
+
+
+def read(paths: Sequence[str]) -> tf.data.Dataset:
+    """Serialized records of some shards, in the order of the list."""
+    compression = "GZIP" if paths and paths[0].endswith(".gz") else ""
+    return tf.data.TFRecordDataset(list(paths), compression_type=compression, buffer_size=8 * 2**20)
+
+
+def parse(serialized: tf.Tensor, features: Mapping[str, FeatureSpec]) -> dict[str, tf.Tensor]:
+    """Parses a batch of serialized tf.train.Examples.
+
+    Args:
+        serialized: string (batch,).
+        features: The features to read; others in the records are skipped.
+
+    Returns:
+        Feature name -> dense tensor (batch,) for features of shape (1,), RaggedTensor (batch, None) for those of
+        variable length. A variable-length feature that a record lacks is an empty row.
+    """
+    return tf.io.parse_example(serialized, {name: _parser(feature) for name, feature in features.items()})
+
+
+def _parser(feature: FeatureSpec) -> tf.io.FixedLenFeature | tf.io.RaggedFeature:
+    dtype = _DTYPES[feature.dtype]
+    if feature.shape == (-1,):
+        return tf.io.RaggedFeature(dtype, row_splits_dtype=tf.int64)
+    return tf.io.FixedLenFeature([], dtype)

@@ -1,0 +1,114 @@
+"""The sequences view: histories in batches, right-aligned, for training and for evaluation.
+
+Training batches are a pure function of the dataset, the arguments and the step: the order of the users, the windows
+    and the
+masks (keyed by `seed` in every batch) come out the same in every run, and a resumed run skips to where it was.
+"""
+
+import tensorflow as tf
+
+from tfrec_zoo.data import records
+from tfrec_zoo.dataset_spec import DatasetSpec, FeatureSpec
+from tfrec_zoo.preprocessing.history import latest, random_windows, right_align
+
+_VIEW = "sequences"
+_VARIABLE = FeatureSpec("int64", (-1,))
+_SCALAR = FeatureSpec("int64", (1,))
+_SHUFFLE_RECORDS = 100_000
+
+TRAIN, TRAIN_AND_VALID = "train", "train+valid"
+
+
+def training_records(spec: DatasetSpec) -> int:
+    """Number of histories that one epoch of `training_batches` sees; a refit on train+valid sees as many."""
+    return spec.records(_VIEW, "train")
+
+
+def training_batches(
+    spec: DatasetSpec,
+    batch_size: int,
+    length: int,
+    *,
+    split: str = TRAIN,
+    windows: str = "random",
+    seed: int = 0,
+    first_step: int = 0,
+) -> tf.data.Dataset:
+    """Endless shuffled batches of training histories; an epoch is `training_records / batch_size` of them.
+
+    Args:
+        spec: The dataset.
+        batch_size: Histories a batch; always full.
+        length: Columns of a history.
+        split: "train", or "train+valid" for a refit: every history with its validation target appended.
+        windows: "random" cuts a new random window of a longer history each time, "latest" keeps the newest items.
+        seed: Of the order, the windows and the `seed` that each batch carries.
+        first_step: Batches to skip, for a run that goes on.
+
+    Returns:
+        A dataset of dicts: "history" int32 (batch_size, length), right-aligned; "seed" int64 (2,), one a step, for the
+        model's own random choices.
+    """
+    if split == TRAIN:
+        serialized = records.read(spec.paths(_VIEW, "train"))
+    elif split == TRAIN_AND_VALID:
+        serialized = records.read(spec.paths(_VIEW, "valid")).concatenate(_train_only(spec))
+    else:
+        raise ValueError(f"split is {TRAIN!r} or {TRAIN_AND_VALID!r}, not {split!r}")
+    if sum(file.bytes for file in spec.files) <= records.CACHE_BYTES:
+        serialized = serialized.cache()
+
+    def to_batch(step: tf.Tensor, batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        row = records.parse(batch, {"items": _VARIABLE, "target": _VARIABLE})
+        # Train records have no target; a valid record's target is the item after its history.
+        items = tf.concat([row["items"], row["target"]], axis=1).to_tensor()
+        history = right_align(tf.cast(items, tf.int32))
+        step_seed = tf.stack([tf.constant(seed, tf.int64), step])
+        cut = latest(history, length) if windows == "latest" else random_windows(history, length, step_seed)
+        return {"history": tf.ensure_shape(cut, (batch_size, length)), "seed": step_seed}
+
+    return (
+        serialized.shuffle(min(training_records(spec), _SHUFFLE_RECORDS), seed=seed, reshuffle_each_iteration=True)
+        .repeat()
+        .batch(batch_size, drop_remainder=True)
+        .enumerate()
+        .skip(first_step)
+        .map(to_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    )
+
+
+def evaluation_batches(spec: DatasetSpec, split: str, batch_size: int, length: int | None = None) -> tf.data.Dataset:
+    """One pass over the held-out targets of a split, in the order of the shards.
+
+    Args:
+        spec: The dataset.
+        split: "valid" or "test".
+        batch_size: Users a batch; the last one may be smaller.
+        length: Columns of a history; default: as long as the longest of the batch.
+
+    Returns:
+        A dataset of dicts: "history" int32 (batch, length), right-aligned; "target" int32 (batch,), OOV for an item
+        without train rows; "seen" RaggedTensor int32 (batch, None), every earlier item; "user" string (batch,).
+    """
+    features = {"user": FeatureSpec("bytes", (1,)), "items": _VARIABLE, "target": _SCALAR, "seen": _VARIABLE}
+
+    def to_batch(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        row = records.parse(batch, features)
+        return {
+            "user": row["user"],
+            "history": right_align(tf.cast(row["items"].to_tensor(), tf.int32), length),
+            "target": tf.cast(row["target"], tf.int32),
+            "seen": tf.cast(row["seen"], tf.int32),
+        }
+
+    serialized = records.read(spec.paths(_VIEW, split))
+    return serialized.batch(batch_size).map(to_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+
+def _train_only(spec: DatasetSpec) -> tf.data.Dataset:
+    """Serialized train records of users that have no valid record (they carry `train_only`)."""
+
+    def keep(batch: tf.Tensor) -> tf.Tensor:
+        return tf.boolean_mask(batch, records.parse(batch, {"train_only": _VARIABLE})["train_only"].row_lengths() > 0)
+
+    return records.read(spec.paths(_VIEW, "train")).batch(4096).map(keep).unbatch()

@@ -1,0 +1,204 @@
+"""dataset.json as dataclasses: the contract between the Beam jobs, training and export.
+
+The one module that all packages share; standard library only, so that Beam workers and clients stay light.
+
+    DATA/dataset.json            written last and atomically: nothing without it is a dataset
+    DATA/vocab/<feature>.txt     one raw value a line, most frequent in train first
+    DATA/<view>/<split>-*        TFRecord shards, listed in dataset.json with their record counts and sizes
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfrec_zoo.errors import DataError
+
+FORMAT_VERSION = 1
+MANIFEST = "dataset.json"
+
+PAD, OOV, MASK, CLS = 0, 1, 2, 3
+FIRST_ITEM_ID = 4
+"""Ids below this are reserved; line n (0-based) of vocab/item.txt is the item with id n + FIRST_ITEM_ID."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureSpec:
+    """One feature of a view's records.
+
+    Attributes:
+        dtype: "bytes", "int64" or "float32": the list type of the tf.train.Feature.
+        shape: Values a record; -1 where records differ. `(1,)` is a scalar feature.
+        vocabulary: File of raw values relative to the dataset, or None for a feature that needs no look-up.
+        cardinality: Lines of the vocabulary; None without one.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    vocabulary: str | None = None
+    cardinality: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSpec:
+    """One shard: its path relative to the dataset, what it holds, and what to check before it is read."""
+
+    path: str
+    view: str
+    split: str
+    records: int
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSpec:
+    """How train, valid and test were cut.
+
+    Attributes:
+        protocol: "leave-one-out" and, later, the others of `tfrec prepare --split`.
+        hash: Hex digest over every held-out (user, target item, time): equal hashes mean equal splits.
+    """
+
+    protocol: str
+    hash: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """Everything a reader may know of a dataset without opening a shard.
+
+    Attributes:
+        features: View -> feature name -> FeatureSpec.
+        item_counts: Train interactions of every item of the vocabulary, by rank (never increasing).
+        users, items, interactions: Of the whole accepted log, before the split.
+        split: The split protocol and its hash.
+        files: Every shard of every view.
+        rejects: Reason -> number of refused rows.
+        options: The job's options, enough to run it again.
+        format_version: Layout of the directory; readers refuse any other than `FORMAT_VERSION`.
+        directory: Where the dataset lies; not part of dataset.json.
+    """
+
+    features: Mapping[str, Mapping[str, FeatureSpec]]
+    item_counts: Sequence[int]
+    users: int
+    items: int
+    interactions: int
+    split: SplitSpec
+    files: Sequence[FileSpec]
+    rejects: Mapping[str, int]
+    options: Mapping[str, Any]
+    format_version: int = FORMAT_VERSION
+    directory: Path = dataclasses.field(default=Path(), compare=False)
+
+    @property
+    def catalog_size(self) -> int:
+        """Number of items with an id of their own: the columns of a score matrix."""
+        return len(self.item_counts)
+
+    @classmethod
+    def read(cls, directory: str | os.PathLike[str]) -> DatasetSpec:
+        """Reads dataset.json and checks that every listed file is there and as long as it says.
+
+        Raises:
+            DataError: Not a dataset, another format version, or a listed file is missing or has another size.
+        """
+        directory = Path(directory)
+        path = directory / MANIFEST
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError(
+                f"{directory} is not a dataset: it has no {MANIFEST}. Make one with `tfrec prepare --input LOG.csv "
+                f"--output {directory}`."
+            ) from None
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read ({error}). Run `tfrec prepare` again.") from error
+        version = content.get("format_version") if isinstance(content, dict) else None
+        if version != FORMAT_VERSION:
+            raise DataError(
+                f"{path} has format version {version}, this tfrec-zoo reads "
+                f"{FORMAT_VERSION}. Run `tfrec prepare` again."
+            )
+        try:
+            spec = cls._from_json(content, directory)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{path} is damaged: {error!r}. Run `tfrec prepare` again.") from error
+        spec._check_files()
+        return spec
+
+    def write(self, directory: str | os.PathLike[str]) -> None:
+        """Publishes dataset.json: written to a temporary name, synced, then renamed."""
+        content = dataclasses.asdict(self)
+        del content["directory"]
+        path = Path(directory) / MANIFEST
+        temporary = path.with_name(f".{MANIFEST}.{os.getpid()}")
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1, sort_keys=True)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+    def paths(self, view: str, split: str) -> list[str]:
+        """Absolute paths of the shards of one view and split, in order.
+
+        Raises:
+            DataError: The dataset has no such view or split.
+        """
+        found = [str(self.directory / file.path) for file in self.files if (file.view, file.split) == (view, split)]
+        if not found:
+            have = ", ".join(sorted({f"{file.view}/{file.split}" for file in self.files})) or "nothing"
+            raise DataError(f"{self.directory} holds no {view}/{split} (it has {have}).")
+        return found
+
+    def records(self, view: str, split: str) -> int:
+        """Number of records of one view and split; 0 when it has none."""
+        return sum(file.records for file in self.files if (file.view, file.split) == (view, split))
+
+    def vocabulary_path(self, feature: str) -> Path:
+        """File with the raw values of "item", "user" or another feature with a vocabulary."""
+        return self.directory / "vocab" / f"{feature}.txt"
+
+    def vocabulary(self, feature: str) -> list[str]:
+        """Raw values in the order of their ids, the first with id `FIRST_ITEM_ID` for items."""
+        text = self.vocabulary_path(feature).read_text(encoding="utf-8")
+        return text.removesuffix("\n").split("\n") if text else []
+
+    def vocabulary_hash(self, feature: str) -> str:
+        """Hex SHA-256 of a vocabulary: a model fits the datasets whose item vocabulary has the hash it was trained with."""
+        return hashlib.sha256(self.vocabulary_path(feature).read_bytes()).hexdigest()
+
+    @classmethod
+    def _from_json(cls, content: dict[str, Any], directory: Path) -> DatasetSpec:
+        features = {
+            view: {
+                name: FeatureSpec(**{**feature, "shape": tuple(feature["shape"])}) for name, feature in features.items()
+            }
+            for view, features in content["features"].items()
+        }
+        return cls(
+            **{
+                **content,
+                "features": features,
+                "split": SplitSpec(**content["split"]),
+                "files": tuple(FileSpec(**file) for file in content["files"]),
+                "directory": directory,
+            }
+        )
+
+    def _check_files(self) -> None:
+        for file in self.files:
+            path = self.directory / file.path
+            size = path.stat().st_size if path.is_file() else None
+            if size != file.bytes:
+                state = "is missing" if size is None else f"has {size} bytes"
+                raise DataError(
+                    f"{path} {state}, {MANIFEST} says {file.bytes} bytes. The dataset is "
+                    "damaged: run `tfrec prepare` again."
+                )

@@ -1,0 +1,1 @@
+"""Evaluation: one scoring pass over the catalogue, ranks, baselines, tables."""

@@ -1,0 +1,1 @@
+"""Signatures of the SavedModel, one a file."""

@@ -1,0 +1,1 @@
+"""Layers, one concept a file; they know nothing of data or tasks."""

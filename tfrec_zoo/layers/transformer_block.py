@@ -1,0 +1,59 @@
+"""One Transformer block with the normalisation after each residual, as BERT and BERT4Rec have it."""
+
+from typing import Any
+
+import keras
+
+
+@keras.saving.register_keras_serializable("tfrec_zoo")
+class TransformerBlock(keras.layers.Layer):
+    """Multi-head self-attention, then a position-wise feed-forward d -> 4d -> d with GELU; Add & Norm after each.
+
+    Args:
+        dim: Width d; a multiple of `heads`.
+        heads: Attention heads.
+        dropout: Share dropped from the attention weights and from both residual branches.
+
+    Call args:
+        hidden: float (batch, length, dim).
+        visible: bool (batch, length), False at PAD: no position attends there.
+
+    Returns:
+        float (batch, length, dim).
+
+    Reference:
+        Sun et al., BERT4Rec, CIKM 2019, section 3.3, equations 1 to 5.
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dim, self.heads, self.dropout = dim, heads, dropout
+        initializer = keras.initializers.TruncatedNormal(stddev=0.02)
+        shared = {"dtype": self.dtype_policy}
+
+        def dense(units: int, activation: str | None = None) -> keras.layers.Dense:
+            return keras.layers.Dense(units, activation, kernel_initializer=initializer.clone(), **shared)
+
+        self._attention = keras.layers.MultiHeadAttention(
+            heads, dim // heads, dropout=dropout, kernel_initializer=initializer, **shared
+        )
+        self._expand, self._contract = dense(4 * dim, "gelu"), dense(dim)
+        self._attention_norm = keras.layers.LayerNormalization(epsilon=1e-6, **shared)
+        self._feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-6, **shared)
+        self._dropout = keras.layers.Dropout(dropout, **shared)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self._attention.build(input_shape, input_shape)
+        self._attention_norm.build(input_shape)
+        self._expand.build(input_shape)
+        self._contract.build((*input_shape[:-1], 4 * self.dim))
+        self._feed_forward_norm.build(input_shape)
+
+    def call(self, hidden: Any, visible: Any, training: bool | None = None) -> Any:
+        attended = self._attention(hidden, hidden, attention_mask=visible[:, None, :], training=training)
+        hidden = self._attention_norm(hidden + self._dropout(attended, training=training))
+        expanded = self._contract(self._expand(hidden))
+        return self._feed_forward_norm(hidden + self._dropout(expanded, training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dim": self.dim, "heads": self.heads, "dropout": self.dropout}

@@ -1,0 +1,1 @@
+"""Models, one a paper: preprocessing, backbone, objective, and how it scores."""

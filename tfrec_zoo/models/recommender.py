@@ -1,0 +1,122 @@
+"""Base of every model of the zoo: what training, evaluation and export may ask of it.
+
+A model joins preprocessing, a backbone and an objective. It says which view of DATA it reads, what it can do, how a
+batch of that view becomes a training example, and how it scores; everything else is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from tfrec_zoo.config import Config
+from tfrec_zoo.dataset_spec import DatasetSpec
+
+SCORES_CATALOGUE = "scores_catalogue"
+"""Capability: `score(history)` gives a score for every item."""
+
+
+class Recommender(keras.Model):
+    """A Keras model that trains on batches of DATA and scores items.
+
+    `compile(optimizer)` is enough to `fit`: the objective belongs to the model (`target_losses`). The loss of a step
+    is the
+    weighted mean over the targets of the global batch, on one device and on many: sums are taken on every replica and
+    divided by the weights of all replicas.
+
+    Attributes:
+        name_in_zoo: Name on the command line.
+        view: The view of DATA that it trains on.
+        capabilities: What it can do; export and evaluation ask these and not the class.
+        config_class: Its configuration.
+        config: Its configuration's values.
+        catalog_size: Number of items.
+    """
+
+    name_in_zoo: ClassVar[str]
+    view: ClassVar[str] = "sequences"
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    config_class: ClassVar[type[Config]]
+
+    def __init__(self, catalog_size: int, config: Config | Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.catalog_size = catalog_size
+        self.config = config if isinstance(config, self.config_class) else self.config_class.parse(config)
+
+    @classmethod
+    def from_spec(cls, spec: DatasetSpec, config: Config | Mapping[str, Any] | None = None) -> Recommender:
+        """Makes an untrained model for a dataset.
+
+        Args:
+            spec: The dataset: its catalogue fixes the model's size.
+            config: Values of `config_class`, or an instance; default: the class's defaults.
+
+        Raises:
+            ConfigError: An unknown key or a value out of its range.
+        """
+        return cls(spec.catalog_size, {} if config is None else config)
+
+    @property
+    def history_length(self) -> int:
+        """Columns of the histories that it trains on."""
+        raise NotImplementedError
+
+    def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[Any, tf.Tensor, tf.Tensor]:
+        """Turns a batch of the model's view into (inputs of `call`, targets, weights of the targets).
+
+        Pure and seeded by the batch: it runs in the tf.data pipeline, beside the training step.
+        """
+        raise NotImplementedError
+
+    def target_losses(self, inputs: Any, targets: tf.Tensor, training: bool) -> tf.Tensor:
+        """Loss of every target, in the shape of the targets' weights; not averaged."""
+        raise NotImplementedError
+
+    def score(self, history: tf.Tensor) -> tf.Tensor:
+        """Scores the whole catalogue as the next item.
+
+        Args:
+            history: int32 (batch, n), right-aligned, any n.
+
+        Returns:
+            float32 (batch, catalog_size); column j belongs to the item with id j + 4.
+        """
+        raise NotImplementedError
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            loss, local_mean, local_weight = self._loss(inputs, targets, weights, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        self._loss_tracker.update_state(local_mean, sample_weight=local_weight)
+        return self.get_metrics_result()
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        _, local_mean, local_weight = self._loss(inputs, targets, weights, training=False)
+        self._loss_tracker.update_state(local_mean, sample_weight=local_weight)
+        return self.get_metrics_result()
+
+    def get_config(self) -> dict[str, Any]:
+        return {"catalog_size": self.catalog_size, "config": self.config.to_dict()}
+
+    def _loss(
+        self, inputs: Any, targets: tf.Tensor, weights: tf.Tensor, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """This replica's part of the global loss, and its own mean and weight for the metric."""
+        total = tf.reduce_sum(self.target_losses(inputs, targets, training) * weights)
+        local_weight = tf.reduce_sum(weights)
+        global_weight = local_weight
+        replicas = tf.distribute.get_replica_context()
+        if replicas is not None and replicas.num_replicas_in_sync > 1:
+            global_weight = replicas.all_reduce(tf.distribute.ReduceOp.SUM, local_weight)
+        return (
+            tf.math.divide_no_nan(total, global_weight),
+            tf.math.divide_no_nan(total, local_weight),
+            local_weight,
+        )

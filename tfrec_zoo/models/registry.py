@@ -1,0 +1,76 @@
+"""The zoo: every model by its name on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from typing import TYPE_CHECKING
+
+from tfrec_zoo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tfrec_zoo.models.recommender import Recommender
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One model: where its class is, and what a user wants to know before training it.
+
+    Attributes:
+        path: "module:Class"; imported when it is asked for.
+        paper: Authors, title, venue.
+        objective: What it is trained to do.
+        needs: What it reads of DATA.
+    """
+
+    path: str
+    paper: str
+    objective: str
+    needs: str
+
+    def load(self) -> type[Recommender]:
+        """Imports the model's class."""
+        module, _, name = self.path.partition(":")
+        return getattr(importlib.import_module(module), name)
+
+
+MODELS = {
+    "bert4rec": Entry(
+        "tfrec_zoo.models.bert4rec:Bert4Rec",
+        "Sun et al., BERT4Rec, CIKM 2019",
+        "cloze: name the hidden items of a history",
+        "sequences",
+    ),
+}
+
+
+def get_model(name: str) -> type[Recommender]:
+    """Class of a model by its name on the command line.
+
+    Raises:
+        ConfigError: No such model.
+    """
+    if name not in MODELS:
+        raise ConfigError(f"there is no model {name!r}; `tfrec models` lists the zoo: {', '.join(MODELS)}.")
+    return MODELS[name].load()
+
+
+def describe(catalog_size: int = 10_000) -> dict[str, dict[str, str | int]]:
+    """What `tfrec models` shows.
+
+    Args:
+        catalog_size: Items for which the parameters are counted.
+
+    Returns:
+        Name -> paper, objective, needs, and parameters of the model with its class's defaults.
+    """
+    rows: dict[str, dict[str, str | int]] = {}
+    for name, entry in MODELS.items():
+        model = entry.load()(catalog_size, {})
+        rows[name] = {
+            "paper": entry.paper,
+            "objective": entry.objective,
+            "needs": entry.needs,
+            "parameters": model.count_params(),
+        }
+    return rows

@@ -1,0 +1,105 @@
+"""The resolved configuration of a training run: a model's preset, a user's file, then `--set`.
+
+RUN/config.yaml holds it in full and is enough to run again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any, Literal
+
+import pydantic
+import yaml
+
+from tfrec_zoo.config import Config, merge, parse_assignments, read_yaml
+from tfrec_zoo.errors import ConfigError
+from tfrec_zoo.models.registry import get_model
+
+
+class TrainingConfig(Config):
+    """How a model is trained.
+
+    Attributes:
+        batch_size: Records a step, over all replicas.
+        epochs: Passes over the training records, at most.
+        learning_rate: Peak of the schedule.
+        schedule: "cosine" decays to 0 at the last epoch, "constant" stays.
+        warmup_share: Share of the steps with a linear rise from 0.
+        weight_decay: Decoupled weight decay (AdamW); biases and LayerNorm are excluded.
+        clip_norm: Largest global norm of the gradient; none without it.
+        windows: "random" or "latest": which part of a longer history a step sees.
+        validate_every: Epochs between two validations.
+        patience: Validations without a better NDCG@10 before training stops.
+        filter_seen: Whether validation leaves seen items out of the ranking.
+    """
+
+    batch_size: int = pydantic.Field(128, ge=1)
+    epochs: int = pydantic.Field(100, ge=1)
+    learning_rate: float = pydantic.Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_share: float = pydantic.Field(0.0, ge=0, lt=1)
+    weight_decay: float = pydantic.Field(0.0, ge=0)
+    clip_norm: float | None = pydantic.Field(None, gt=0)
+    windows: Literal["random", "latest"] = "random"
+    validate_every: int = pydantic.Field(1, ge=1)
+    patience: int = pydantic.Field(10, ge=1)
+    filter_seen: bool = True
+
+
+class RunConfig(Config):
+    """Everything that decides what a run computes.
+
+    Attributes:
+        model: Name in the registry.
+        seed: Of every random choice: initial weights, order, windows, masks, dropout.
+        network: Values of the model's own configuration class.
+        training: How it is trained.
+    """
+
+    model: str
+    seed: int = pydantic.Field(0, ge=0)
+    network: dict[str, Any] = pydantic.Field(default_factory=dict)
+    training: TrainingConfig = TrainingConfig()
+
+    def to_yaml(self) -> str:
+        """The configuration as the text of a file that `--config` reads."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+def load_config(
+    model: str,
+    config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    assignments: Iterable[str] = (),
+    seed: int | None = None,
+) -> RunConfig:
+    """Resolves a run's configuration: the model's preset, then `config`, then the assignments, then the seed.
+
+    Args:
+        model: Name in the registry.
+        config: A YAML file or nested values.
+        assignments: "KEY=VALUE" strings such as "training.batch_size=64".
+        seed: Overrides the configuration's.
+
+    Raises:
+        ConfigError: No such model, an unreadable file, an unknown key, or a value out of range.
+    """
+    model_class = get_model(model)
+    values = merge({"model": model}, preset(model))
+    if config is not None:
+        values = merge(values, config if isinstance(config, Mapping) else read_yaml(config))
+    values = merge(values, parse_assignments(assignments))
+    if seed is not None:
+        values["seed"] = seed
+    resolved = RunConfig.parse(values)
+    if resolved.model != model:
+        raise ConfigError(f"the configuration is one of {resolved.model!r}, the model to train is {model!r}.")
+    network = model_class.config_class.parse(resolved.network)
+    return resolved.model_copy(update={"network": network.to_dict()})
+
+
+def preset(model: str) -> dict[str, Any]:
+    """Values of the preset that the package ships for a model."""
+    with resources.as_file(resources.files("tfrec_zoo") / "configs" / f"{model}.yaml") as path:
+        return read_yaml(path)

@@ -1,0 +1,1 @@
+"""Training: the loop, its optimizer, its progress, callbacks for Keras users."""
