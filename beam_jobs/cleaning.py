@@ -1,0 +1,145 @@
+"""Raw columns -> accepted rows, and the reason for every other row.
+
+Each converter has a fast path for a whole column without faults, and a careful one that finds the faulty rows. A row
+has one reason: the first that applies, in the order of `REASONS`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_jobs.chunks import RawChunk
+from beam_jobs.hashing import binary_parts
+from beam_jobs.times import parse_times
+
+WRONG_WIDTH = "wrong_column_count"
+REASONS = ("accepted", "empty_id", "forbidden_character", "not_utf8", "bad_time", "bad_rating")
+_EMPTY, _FORBIDDEN, _NOT_UTF8, _TIME, _RATING = range(1, len(REASONS))
+
+FORBIDDEN = (b"\n", b"\r", b"\0")
+"""A vocabulary is a text file with one id a line."""
+
+
+class CleanChunk(NamedTuple):
+    """The outcome of a chunk.
+
+    Attributes:
+        events: Accepted rows in the log's order: user and item binary (UTF-8), time int64, perhaps rating float32.
+        reasons: uint8 (rows of the chunk,), index into `REASONS`.
+    """
+
+    events: pa.RecordBatch
+    reasons: np.ndarray
+
+
+def event_schema(with_rating: bool) -> pa.Schema:
+    """Columns of accepted rows."""
+    fields = [("user", pa.binary()), ("item", pa.binary()), ("time", pa.int64())]
+    return pa.schema([*fields, ("rating", pa.float32())] if with_rating else fields)
+
+
+def clean(chunk: RawChunk) -> CleanChunk:
+    """Converts a chunk's columns and marks the rows that have a fault."""
+    columns = chunk.columns
+    faults: list[tuple[int, np.ndarray]] = []
+    users, items = to_ids(columns["user"]), to_ids(columns["item"])
+    for ids in (users, items):
+        faults += id_faults(ids)
+    times, bad = parse_times(columns["time"])
+    faults.append((_TIME, bad))
+    arrays = [users, items, pa.array(times)]
+    if "rating" in columns:
+        ratings, bad = to_ratings(columns["rating"])
+        faults.append((_RATING, bad))
+        arrays.append(pa.array(ratings))
+    events = pa.RecordBatch.from_arrays(arrays, schema=event_schema("rating" in columns))
+    reasons = np.zeros(len(chunk.rows), np.uint8)
+    for reason, rows in sorted(faults, key=lambda fault: fault[0]):
+        if rows.any():
+            reasons[rows & (reasons == 0)] = reason
+    if reasons.any():
+        events = events.filter(pa.array(reasons == 0))
+    return CleanChunk(events, reasons)
+
+
+def to_ids(column: pa.Array) -> pa.BinaryArray:
+    """Ids of any type as bytes: integers in decimal, whole floats without ".0", nulls and NaN as nothing."""
+    kind = column.type
+    if pa.types.is_floating(kind):
+        column = _float_ids(column.cast(pa.float64()))
+    elif not pa.types.is_binary(kind):
+        column = column.cast(pa.string())
+    if column.null_count:
+        column = column.fill_null("" if pa.types.is_string(column.type) else b"")
+    return column.cast(pa.binary())
+
+
+def _float_ids(column: pa.DoubleArray) -> pa.StringArray:
+    values = column.fill_null(float("nan")).to_numpy(zero_copy_only=False)
+    whole = np.isfinite(values) & (np.abs(values) < 2**63) & (np.floor(values) == values)
+    integers = pa.array(np.where(whole, values, 0).astype(np.int64)).cast(pa.string())
+    text = pc.if_else(pa.array(whole), integers, pa.array(values).cast(pa.string()))
+    return pc.if_else(pa.array(np.isnan(values)), pa.scalar("", pa.string()), text)
+
+
+def id_faults(ids: pa.BinaryArray) -> list[tuple[int, np.ndarray]]:
+    """(Reason, bool (rows,)) for each kind of fault that occurs in a column of ids."""
+    faults = []
+    offsets, data = binary_parts(ids)
+    empty = offsets[1:] == offsets[:-1]
+    if empty.any():
+        faults.append((_EMPTY, empty))
+    content = data.tobytes()
+    for character in FORBIDDEN:
+        if character in content:
+            places = np.flatnonzero(data == character[0])
+            bad = np.zeros(len(ids), bool)
+            bad[np.searchsorted(offsets, places, side="right") - 1] = True
+            faults.append((_FORBIDDEN, bad))
+    if not content.isascii():
+        try:
+            ids.cast(pa.string())
+        except pa.ArrowInvalid:
+            faults.append((_NOT_UTF8, np.array([not _is_utf8(value) for value in ids.to_pylist()])))
+    return faults
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def to_ratings(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Ratings float32 (rows,), and bool (rows,) where they are not finite numbers."""
+    if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+        column = _numbers(column)
+    try:
+        numbers = column.cast(pa.float64(), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        numbers = pa.nulls(len(column), pa.float64())
+    with np.errstate(over="ignore"):
+        ratings = numbers.fill_null(float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
+    return ratings, ~np.isfinite(ratings)
+
+
+def _numbers(column: pa.Array) -> pa.DoubleArray:
+    try:
+        return column.cast(pa.string()).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return pa.array([_number(value) for value in column.to_pylist()], pa.float64())
+
+
+def _number(value: str | bytes | None) -> float | None:
+    try:
+        text = value.decode("ascii") if isinstance(value, bytes) else value
+        # Python alone would take 1_000 for a number.
+        return None if text is None or "_" in text else float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,145 @@
+"""Publishing: a scratch folder that becomes a dataset, or leaves no trace.
+
+The order keeps an earlier dataset in the same folder readable until the new one is complete:
+
+1. All work happens in DATA/.prepare-*; a failure removes it and nothing else has changed.
+2. Shards and rejects move to names that carry a digest of the new dataset's content, so that they never replace a
+   different file: `sequences/train-00000-of-00008-1f2e3d4c5b.tfrecord`.
+3. vocab/*.txt, whose names the contract fixes, and at once dataset.json are renamed into place.
+4. Files of earlier runs are removed.
+
+Between the renames of step 3 lies a window of well under a millisecond in which the old dataset.json stands beside the
+new vocabulary. dataset.json therefore lists the vocabulary files with their sizes (view "vocab"), so that a crash in
+that window leaves a dataset that readers refuse, not one with wrong names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from beam_jobs.sequences import VIEW
+from beam_jobs.shards import Shard
+from beam_jobs.split import SPLIT_NAMES
+from tfrec_zoo.dataset_spec import DatasetSpec, FileSpec
+from tfrec_zoo.errors import DataError
+
+REJECTS = "rejects"
+_SCRATCH = ".prepare-"
+_OURS = re.compile(r"(train|valid|test)-\d{5}-of-\d{5}-[0-9a-f]{10}\.tfrecord(\.gz)?|rejects-[0-9a-f]{10}\.jsonl")
+
+
+@contextlib.contextmanager
+def scratch_folder(output: Path) -> Iterator[Path]:
+    """A hidden folder in the dataset directory, gone afterwards; no second job may write there meanwhile.
+
+    Raises:
+        DataError: The directory cannot be made or written, or another job is writing to it.
+    """
+    existed = output.exists()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = os.open(output, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(output, error) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DataError(f"another prepare job is writing to {output}: wait for it to end.") from error
+        for stale in output.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        try:
+            scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=output))
+        except OSError as error:
+            raise _unwritable(output, error) from error
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    finally:
+        if not existed:
+            with contextlib.suppress(OSError):
+                output.rmdir()
+        os.close(lock)
+
+
+def _unwritable(output: Path, error: OSError) -> DataError:
+    return DataError(f"--output {output} cannot be written: {error.strerror}. Choose another directory.")
+
+
+def publish(
+    spec: DatasetSpec, output: Path, shards: Sequence[Shard], vocabularies: Mapping[str, Path], rejects: Path | None
+) -> DatasetSpec:
+    """Moves the files of a finished job into place, dataset.json last, and removes those of earlier runs.
+
+    Args:
+        spec: All of dataset.json but `files`.
+        output: The dataset directory.
+        shards: Under their temporary names.
+        vocabularies: Feature -> file under its temporary name.
+        rejects: File of refused rows, or None.
+
+    Returns:
+        The spec as it was written.
+    """
+    digest = _digest(shards, vocabularies)
+    suffix = ".tfrecord.gz" if spec.options["compression"] == "gzip" else ".tfrecord"
+    (output / VIEW).mkdir(exist_ok=True)
+    (output / "vocab").mkdir(exist_ok=True)
+    files = []
+    for split in SPLIT_NAMES:
+        # Empty shards were not written; the others are numbered without gaps.
+        of_split = sorted((shard for shard in shards if shard.split == split), key=lambda shard: shard.partition)
+        for number, shard in enumerate(of_split):
+            name = f"{VIEW}/{split}-{number:05d}-of-{len(of_split):05d}-{digest}{suffix}"
+            Path(shard.path).replace(output / name)
+            files.append(FileSpec(name, VIEW, split, shard.records, shard.bytes))
+    keep = {file.path for file in files}
+    if rejects is not None:
+        (output / REJECTS).mkdir(exist_ok=True)
+        name = f"{REJECTS}/rejects-{hashlib.blake2b(rejects.read_bytes(), digest_size=5).hexdigest()}.jsonl"
+        rejects.replace(output / name)
+        keep.add(name)
+    targets = {feature: output / "vocab" / f"{feature}.txt" for feature in vocabularies}
+    for feature, path in vocabularies.items():
+        lines = {"item": len(spec.item_counts), "user": spec.users}[feature]
+        files.append(FileSpec(f"vocab/{feature}.txt", "vocab", feature, lines, path.stat().st_size))
+    complete = _with_files(spec, files)
+    for feature, path in vocabularies.items():
+        path.replace(targets[feature])
+    complete.write(output)
+    _remove_stale(output, keep)
+    return complete
+
+
+def _with_files(spec: DatasetSpec, files: Sequence[FileSpec]) -> DatasetSpec:
+    return dataclasses.replace(spec, files=tuple(files))
+
+
+def _digest(shards: Sequence[Shard], vocabularies: Mapping[str, Path]) -> str:
+    """Ten hex digits that name this content: a rerun with another outcome gets other file names."""
+    digest = hashlib.blake2b(digest_size=5)
+    for shard in sorted(shards):
+        digest.update(f"{shard.split} {shard.partition} {shard.records} {shard.digest}\n".encode())
+    for _, path in sorted(vocabularies.items()):
+        digest.update(hashlib.blake2b(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _remove_stale(output: Path, keep: set[str]) -> None:
+    """Removes what earlier runs, finished or killed, left behind; files with other names are somebody else's."""
+    for folder in (VIEW, REJECTS):
+        for path in (output / folder).glob("*"):
+            if _OURS.fullmatch(path.name) and f"{folder}/{path.name}" not in keep:
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (output / folder).rmdir()
