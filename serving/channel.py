@@ -1,0 +1,109 @@
+"""The transport of the client: one gRPC channel with deadlines, retries and errors that say what to do next."""
+
+import json
+import re
+from typing import Any
+
+import grpc
+
+from serving import wire
+from serving.errors import ServingError
+
+_PREDICTION = "/tensorflow.serving.PredictionService/"
+_MODEL = "/tensorflow.serving.ModelService/"
+_METHODS = {
+    "Predict": (_PREDICTION, wire.PredictRequest, wire.PredictResponse),
+    "GetModelMetadata": (_PREDICTION, wire.GetModelMetadataRequest, wire.GetModelMetadataResponse),
+    "GetModelStatus": (_MODEL, wire.GetModelStatusRequest, wire.GetModelStatusResponse),
+}
+# gRPC's own retries: they back off with jitter and end at the deadline. Only UNAVAILABLE is worth repeating: the server
+# is starting, stopping or busy; any other answer would be the same again.
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+# gRPC's own words where no server spoke.
+_UNREACHABLE = re.compile(r"connect|DNS|address|socket", re.IGNORECASE)
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.enable_retries", 1),
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+class Channel:
+    """Sends requests to one server; any number of threads may share it.
+
+    Args:
+        address: `host:port`.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._calls = {
+            method: self._channel.unary_unary(
+                service + method,
+                request_serializer=request.SerializeToString,
+                response_deserializer=response.FromString,
+            )
+            for method, (service, request, response) in _METHODS.items()
+        }
+
+    def call(self, method: str, request: Any, timeout: float) -> Any:
+        """Sends one request and waits for the answer.
+
+        Args:
+            method: `Predict`, `GetModelMetadata` or `GetModelStatus`.
+            request: Its message of `serving.wire`.
+            timeout: Seconds until the answer must be there, retries included.
+
+        Returns:
+            The response message.
+
+        Raises:
+            ServingError: The server refused the request, wasn't reached, or didn't answer in time.
+        """
+        try:
+            return self._calls[method](request, timeout=timeout)
+        except grpc.RpcError as error:
+            raise self._pretty(error, request.model_spec.name, timeout) from error
+        except ValueError as error:  # gRPC's word for a channel that was closed
+            raise ServingError("CANCELLED", str(error), "make a new Client: this one was closed") from error
+
+    def _pretty(self, error: Any, model: str, timeout: float) -> ServingError:
+        code, details = error.code().name, error.details() or ""
+        advice = ""
+        if code == "UNAVAILABLE" and _UNREACHABLE.search(details):
+            details = f"no server answers at {self.address}"
+            advice = f"is `tfrec serve` running at {self.address}?"
+        elif code == "UNAVAILABLE":
+            advice = "the server is busy, starting or stopping: try again"
+        elif code == "DEADLINE_EXCEEDED":
+            details = f"no answer from {self.address} within {timeout:g} s"
+            advice = "give it longer: --timeout, or timeout= of the client"
+        elif code == "NOT_FOUND":
+            advice = f"does the models.config of the server at {self.address} list model {model!r} with that version?"
+        elif code == "FAILED_PRECONDITION" and "ignature" in details:
+            advice = f"Client.metadata({model!r}) lists the signatures"
+        elif code == "UNIMPLEMENTED":
+            advice = f"is the server at {self.address} a TensorFlow Serving one?"
+        return ServingError(code, details, advice)
+
+    def close(self) -> None:
+        """Closes the connection; requests under way are cancelled."""
+        self._channel.close()

@@ -1,0 +1,65 @@
+"""One server in its own process for all tests of serving, over small models."""
+
+import grpc
+import pytest
+
+from serving import launcher
+from serving.client import Client
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Base paths: recs (versions 1 and 2) and kinds (version 7), beside names that are no versions."""
+    from tests.serving import tiny_models
+
+    root = tmp_path_factory.mktemp("models")
+    for version in (1, 2):
+        tiny_models.save_recommender(root / "recs" / str(version), version)
+    tiny_models.save_kinds(root / "kinds" / "7")
+    (root / "recs" / ".3.tmp").mkdir()
+    (root / "recs" / "0").mkdir()
+    (root / "recs" / "notes.txt").write_text("no version")
+    return root
+
+
+@pytest.fixture(scope="session")
+def config(models, tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "models.config"
+    path.write_text(
+        f"""
+        model_config_list {{
+          config {{ name: "recs" base_path: "{models}/recs" model_platform: "tensorflow"
+            model_version_policy {{ all {{}} }}
+            version_labels {{ key: "stable" value: 1 }} version_labels {{ key: "canary" value: 2 }} }}
+          config {{ name: "kinds" base_path: "{models}/kinds" model_platform: "tensorflow" }}
+        }}
+        """
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def server_log(tmp_path_factory):
+    return tmp_path_factory.mktemp("log") / "stderr"
+
+
+@pytest.fixture(scope="session")
+def server(config, server_log):
+    with (
+        server_log.open("w") as stderr,
+        launcher.running(["--models", str(config), "--port", "0"], timeout=90, stderr=stderr) as running,
+    ):
+        yield running
+        assert running.process.poll() is None, server_log.read_text()
+
+
+@pytest.fixture(scope="session")
+def channel(server):
+    with grpc.insecure_channel(server.address) as channel:
+        yield channel
+
+
+@pytest.fixture(scope="session")
+def client(server):
+    with Client(server.address, timeout=30) as client:
+        yield client

@@ -1,0 +1,86 @@
+"""`tfrec query`: its table, its JSON, its exit status."""
+
+import argparse
+import json
+
+import pytest
+
+from serving import query
+
+
+@pytest.fixture
+def ask(server):
+    def run(*arguments, address=server.address):
+        parser = argparse.ArgumentParser()
+        query.add_arguments(parser)
+        return query.run(parser.parse_args([*arguments, "--address", address]))
+
+    return run
+
+
+def test_table(ask, capsys):
+    assert ask("recs", "--history", "item0,item2", "-k", "2") == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["rank  item   score", "   1  item1  1", "   2  item3  -1"]
+    assert err == ""
+
+
+def test_an_empty_history_falls_back(ask, capsys):
+    assert ask("recs", "--history", "", "-k", "1", "--version", "1") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "   1  item0  1",
+        "the model knows nothing of this history: these are popular items (fallback)",
+    ]
+
+
+def test_json(ask, capsys, tmp_path):
+    expected = {
+        "model": "recs",
+        "version": 2,
+        "signature": "recommend",
+        "item_ids": ["item1", "item2"],
+        "scores": [1.0, 0.0],
+        "fallback": False,
+    }
+    arguments = ("recs", "--history", "item0", "-k", "2", "--signature", "recommend", "--json")
+    assert ask(*arguments, "-") == 0
+    assert json.loads(capsys.readouterr().out) == expected
+    assert ask(*arguments, str(tmp_path / "answer.json")) == 0
+    assert json.loads((tmp_path / "answer.json").read_text()) == expected
+    assert "item1" in capsys.readouterr().out
+
+
+def test_other_outputs(ask, capsys):
+    assert ask("recs", "--history", "a,bcd", "--signature", "encode") == 0
+    assert capsys.readouterr().out == "vectors: [0. 0. 1. 3.]\n"
+    assert ask("recs", "--history", "a,bcd", "--signature", "encode", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["vectors"] == [0, 0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["m", "--history", "a"], "NOT_FOUND: Servable not found for request: Latest(m)"),
+        (["recs", "--history", "a", "--signature", "score"], "INVALID_ARGUMENT: input size does not match signature"),
+        (["recs", "--history", "a", "--json", "/nowhere/x"], "No such file or directory"),
+    ],
+)
+def test_errors_are_one_line(ask, capsys, arguments, message):
+    assert ask(*arguments) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("tfrec query: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert out == ""
+
+
+def test_no_server(ask, capsys):
+    assert ask("recs", "--timeout", "3", address="127.0.0.1:1") == 1
+    assert "is `tfrec serve` running at 127.0.0.1:1?" in capsys.readouterr().err
+
+
+def test_usage(ask):
+    for arguments in (["recs", "-k", "0"], ["recs", "--timeout", "0"], ["recs", "--verson", "1"]):
+        with pytest.raises(SystemExit) as caught:
+            ask(*arguments)
+        assert caught.value.code == 2
