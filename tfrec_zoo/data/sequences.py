@@ -67,9 +67,16 @@ def training_batches(
         cut = latest(history, length) if windows == "latest" else random_windows(history, length, step_seed)
         return {"history": tf.ensure_shape(cut, (batch_size, length)), "seed": step_seed}
 
+    def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
+        # A seed an epoch instead of reshuffle_each_iteration, whose order depends on who iterated the dataset before. The
+        # first call sets the seed of this function's graph alone, so that the global seed has no say either.
+        tf.random.set_seed(1 + seed)
+        buffer = min(training_records(spec), _SHUFFLE_RECORDS)
+        return serialized.shuffle(buffer, seed=epoch, reshuffle_each_iteration=False)
+
     return (
-        serialized.shuffle(min(training_records(spec), _SHUFFLE_RECORDS), seed=seed, reshuffle_each_iteration=True)
-        .repeat()
+        tf.data.Dataset.counter()
+        .flat_map(epoch_order)
         .batch(batch_size, drop_remainder=True)
         .enumerate()
         .skip(first_step)
