@@ -134,12 +134,12 @@ class DatasetSpec:
 
     def write(self, directory: str | os.PathLike[str]) -> None:
         """Publishes dataset.json: written to a temporary name, synced, then renamed."""
-        content = dataclasses.asdict(self)
+        content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del content["directory"]
         path = Path(directory) / MANIFEST
         temporary = path.with_name(f".{MANIFEST}.{os.getpid()}")
         with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, sort_keys=True)
+            json.dump(content, file, indent=1, sort_keys=True, default=dataclasses.asdict)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())

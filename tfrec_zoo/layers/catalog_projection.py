@@ -35,12 +35,7 @@ class CatalogProjection(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         dim = input_shape[-1]
-        self._dense = keras.layers.Dense(
-            dim,
-            "gelu",
-            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02),
-            dtype=self.dtype_policy,
-        )
+        self._dense = keras.layers.Dense(dim, "gelu", dtype=self.dtype_policy)
         self._dense.build(input_shape)
         self._norm.build(input_shape)
         self.bias = self.add_weight(name="bias", shape=(self.catalog_size,), initializer="zeros")

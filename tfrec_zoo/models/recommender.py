@@ -89,34 +89,36 @@ class Recommender(keras.Model):
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
-            loss, local_mean, local_weight = self._loss(inputs, targets, weights, training=True)
-            scaled = self.optimizer.scale_loss(loss)
+            part, weight = self._loss_part(inputs, targets, weights, training=True)
+            scaled = self.optimizer.scale_loss(part)
         variables = self.trainable_variables
+        # The optimizer sums the gradients of all replicas, so the parts add up to the global loss.
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        self._loss_tracker.update_state(local_mean, sample_weight=local_weight)
-        return self.get_metrics_result()
+        return self._track_loss(part, weight)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        _, local_mean, local_weight = self._loss(inputs, targets, weights, training=False)
-        self._loss_tracker.update_state(local_mean, sample_weight=local_weight)
-        return self.get_metrics_result()
+        return self._track_loss(*self._loss_part(inputs, targets, weights, training=False))
 
     def get_config(self) -> dict[str, Any]:
         return {"catalog_size": self.catalog_size, "config": self.config.to_dict()}
 
-    def _loss(
+    def _loss_part(
         self, inputs: Any, targets: tf.Tensor, weights: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """This replica's part of the global loss, and its own mean and weight for the metric."""
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """This replica's part of the global batch's mean loss, and the weight of the global batch."""
         total = tf.reduce_sum(self.target_losses(inputs, targets, training) * weights)
-        local_weight = tf.reduce_sum(weights)
-        global_weight = local_weight
-        replicas = tf.distribute.get_replica_context()
-        if replicas is not None and replicas.num_replicas_in_sync > 1:
-            global_weight = replicas.all_reduce(tf.distribute.ReduceOp.SUM, local_weight)
-        return (
-            tf.math.divide_no_nan(total, global_weight),
-            tf.math.divide_no_nan(total, local_weight),
-            local_weight,
-        )
+        weight = _sum_over_replicas(tf.reduce_sum(weights))
+        return tf.math.divide_no_nan(total, weight), weight
+
+    def _track_loss(self, part: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Every replica tracks the global loss: Keras averages what the replicas report without regard to their weights.
+        self._loss_tracker.update_state(_sum_over_replicas(tf.stop_gradient(part)), sample_weight=weight)
+        return self.get_metrics_result()
+
+
+def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return value
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)

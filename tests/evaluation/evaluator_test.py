@@ -1,0 +1,96 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrec_zoo.data.sequences import evaluation_batches
+from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, OOV, DatasetSpec
+from tfrec_zoo.errors import ConfigError, DataError, EvaluationError
+from tfrec_zoo.evaluation.evaluator import Evaluator, target_ranks
+
+
+class FixedScores:
+    """Scores that depend on the history only through its last item, with many ties."""
+
+    def __init__(self, catalog_size: int, levels: int = 7) -> None:
+        self.table = np.random.default_rng(0).integers(0, levels, (catalog_size + FIRST_ITEM_ID, catalog_size))
+
+    def score(self, history: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.gather(self.table, history[:, -1]), tf.float32)
+
+
+def naive_rank(scores: np.ndarray, target: int, left_out: set[int]) -> float:
+    """By the definition, an item at a time."""
+    if target < FIRST_ITEM_ID:
+        return np.inf
+    own, rank = scores[target - FIRST_ITEM_ID], 1.0
+    for column, score in enumerate(scores):
+        item = column + FIRST_ITEM_ID
+        if item != target and item not in left_out:
+            rank += 1.0 if score > own else 0.5 if score == own else 0.0
+    return rank
+
+
+@pytest.mark.parametrize("filter_seen", [False, True])
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_ranks_agree_with_a_naive_loop(spec: DatasetSpec, split: str, filter_seen: bool) -> None:
+    scorer = FixedScores(spec.catalog_size)
+    evaluation = Evaluator(scorer, spec, split=split, filter_seen=filter_seen, ks=(10,), batch_size=16)()
+    expected = []
+    for batch in evaluation_batches(spec, split, 7):
+        scores = scorer.score(batch["history"]).numpy()
+        for row, target, seen in zip(scores, batch["target"].numpy(), batch["seen"].to_list(), strict=True):
+            expected.append(naive_rank(row, target, set(seen) if filter_seen else set()))
+    assert len(expected) == spec.records("sequences", split) > 50
+    np.testing.assert_array_equal(evaluation.ranks, expected)
+
+
+def test_hand_computed_ranks_with_ties_seen_items_and_oov() -> None:
+    scores = tf.constant([[3.0, 5.0, 5.0, 1.0]] * 5)
+    target = tf.constant([4, 5, 7, OOV, 4])
+    assert target_ranks(scores, target).numpy().tolist() == [3.0, 1.5, 4.0, np.inf, 3.0]
+    seen = tf.ragged.constant([[5], [6, 5], [], [5], [5, 6, 4, 1]], dtype=tf.int32)
+    assert target_ranks(scores, target, seen).numpy().tolist() == [2.0, 1.0, 4.0, np.inf, 1.0]
+
+
+def test_seen_items_are_left_out_however_short_the_history_is(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Records keep the 2 latest items, `seen` all of them."""
+    import beam_jobs
+    from tests.conftest import write_log
+
+    folder = tmp_path_factory.mktemp("short")
+    options = beam_jobs.PrepareOptions(
+        input=(str(write_log(folder / "log.csv")),), output=str(folder / "DATA"), max_length=2, quiet=True
+    )
+    beam_jobs.prepare(options)
+    spec = DatasetSpec.read(folder / "DATA")
+    for batch in evaluation_batches(spec, "test", 8):
+        assert batch["history"].shape[1] == 2
+        assert batch["seen"].row_lengths().numpy().min() > 2
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(spec: DatasetSpec, bad: float) -> None:
+    scorer = FixedScores(spec.catalog_size)
+    scorer.table = scorer.table.astype(float)
+    scorer.table[:, 3] = bad
+    with pytest.raises(EvaluationError, match="NaN or infinity"):
+        Evaluator(scorer, spec, ks=(1,))()
+
+
+def test_a_scorer_of_another_catalogue_is_refused(spec: DatasetSpec) -> None:
+    with pytest.raises(EvaluationError, match="trained on another dataset"):
+        Evaluator(FixedScores(spec.catalog_size + 1), spec, ks=(1,))()
+
+
+@pytest.mark.parametrize("k", [0, -1, 10_000])
+def test_cut_offs_beyond_the_catalogue_are_refused(spec: DatasetSpec, k: int) -> None:
+    with pytest.raises(ConfigError, match=f"k = {k} is out of range"):
+        Evaluator(FixedScores(spec.catalog_size), spec, ks=(1, k))
+
+
+def test_a_split_without_users_is_refused(spec: DatasetSpec) -> None:
+    emptied = [dataclasses.replace(file, records=0) if file.split == "test" else file for file in spec.files]
+    with pytest.raises(DataError, match="holds no users"):
+        Evaluator(FixedScores(spec.catalog_size), dataclasses.replace(spec, files=emptied), ks=(1,))
