@@ -66,13 +66,12 @@ def _parser() -> argparse.ArgumentParser:
             subparser.add_argument("--debug", action="store_true", help="show a traceback when something fails")
         subparser.set_defaults(command=command)
 
-    from beam_jobs import options as prepare_options
     from serving import query as serving_query
     from serving.server import options as server_options
 
     add("demo", _demo, "see the whole road once, on synthetic data", _demo_arguments)
     add("synth", _synth, "write a synthetic interaction log with known structure", _synth_arguments)
-    add("prepare", _prepare, "turn a log into a dataset directory (Beam)", prepare_options.add_arguments)
+    add("prepare", _prepare, "turn a log into a dataset directory (Beam)", _prepare_arguments)
     add("models", _models, "list the zoo: paper, objective, needs, parameters", _models_arguments)
     add("train", _train, "train a model on a dataset", _train_arguments)
     add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", _evaluate_arguments)
@@ -103,9 +102,28 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _synth_arguments(parser: argparse.ArgumentParser) -> None:
-    from tfrec_zoo.data import synthetic
+    from tfrec_zoo.data.synthetic_world import SyntheticParameters
 
-    synthetic.add_arguments(parser)
+    default = SyntheticParameters()
+    parser.add_argument(
+        "--output", required=True, metavar="FILE", help="the interactions CSV; items, users and truth go beside it"
+    )
+    for name, help in {
+        "users": "users",
+        "items": "items; more than the longest history",
+        "seed": "seed of everything",
+        "min-length": "events of the shortest history",
+        "max-length": "events of the longest history",
+    }.items():
+        value = getattr(default, name.replace("-", "_"))
+        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{help} (default: {value})")
+    _json_argument(parser)
+
+
+def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
+    from beam_jobs.options import add_arguments
+
+    add_arguments(parser)
     _json_argument(parser)
 
 
@@ -156,9 +174,16 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _synth(args: argparse.Namespace) -> int:
-    from tfrec_zoo.data import synthetic
+    from tfrec_zoo.data.synthetic import synthesize
 
-    truth = synthetic.synthesize_from_args(args)
+    truth = synthesize(
+        args.output,
+        users=args.users,
+        items=args.items,
+        seed=args.seed,
+        min_length=args.min_length,
+        max_length=args.max_length,
+    )
     if args.json != "-":
         print(truth.summary())
     _write_json(truth.to_json(), args.json)
@@ -168,7 +193,13 @@ def _synth(args: argparse.Namespace) -> int:
 def _prepare(args: argparse.Namespace) -> int:
     import beam_jobs
 
-    _write_json(beam_jobs.prepare(beam_jobs.PrepareOptions.from_args(args)), args.json)
+    options = beam_jobs.PrepareOptions.from_args(args)
+    result = beam_jobs.prepare(options)
+    if args.json != "-":
+        from beam_jobs.summary import print_summary
+
+        print_summary(result, options.output)
+    _write_json(result, args.json)
     return 0
 
 

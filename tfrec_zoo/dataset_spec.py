@@ -171,7 +171,7 @@ class DatasetSpec:
         return text.removesuffix("\n").split("\n") if text else []
 
     def vocabulary_hash(self, feature: str) -> str:
-        """Hex SHA-256 of a vocabulary: a model fits the datasets whose item vocabulary has the hash it was trained with."""
+        """Hex SHA-256 of a vocabulary: a model fits the datasets with the item vocabulary that it was trained on."""
         return hashlib.sha256(self.vocabulary_path(feature).read_bytes()).hexdigest()
 
     @classmethod

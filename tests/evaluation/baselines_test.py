@@ -1,3 +1,4 @@
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -17,9 +18,7 @@ def test_popularity_is_the_train_count(spec: DatasetSpec, log_file) -> None:
 
 def test_markov_counts_what_followed_the_last_item_in_train(spec: DatasetSpec, log_file) -> None:
     items = spec.vocabulary("item")
-    pairs = Counter(
-        (a, b) for history in train_histories(log_file).values() for a, b in zip(history, history[1:], strict=False)
-    )
+    pairs = Counter(pair for history in train_histories(log_file).values() for pair in itertools.pairwise(history))
     expected = np.array([[pairs[a, b] for b in items] for a in items])
     histories = tf.constant([[0, 7, FIRST_ITEM_ID + column] for column in range(len(items))], tf.int32)
     scores = Markov(spec).score(histories).numpy()

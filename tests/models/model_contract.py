@@ -1,4 +1,4 @@
-"""The contract that every model of the zoo keeps; a model's test calls `run_model_contract` and adds what is its own."""
+"""The contract that every model of the zoo keeps; a model's test calls `run_model_contract` and adds its own."""
 
 from pathlib import Path
 from typing import Any

@@ -68,8 +68,8 @@ def training_batches(
         return {"history": tf.ensure_shape(cut, (batch_size, length)), "seed": step_seed}
 
     def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
-        # A seed an epoch instead of reshuffle_each_iteration, whose order depends on who iterated the dataset before. The
-        # first call sets the seed of this function's graph alone, so that the global seed has no say either.
+        # A seed an epoch instead of reshuffle_each_iteration, whose order depends on who iterated the dataset before.
+        # set_seed here sets the seed of this function's graph alone, so that the global seed has no say either.
         tf.random.set_seed(1 + seed)
         buffer = min(training_records(spec), _SHUFFLE_RECORDS)
         return serialized.shuffle(buffer, seed=epoch, reshuffle_each_iteration=False)

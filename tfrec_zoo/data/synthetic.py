@@ -58,6 +58,18 @@ class SyntheticTruth:
         floor = self.popularity.ndcg_at_10
         return (ndcg_at_10 - floor) / (self.best_possible.ndcg_at_10 - floor)
 
+    def summary(self) -> str:
+        """What `tfrec synth` prints: the size of the log and the range between popularity and the best possible."""
+        lines = [
+            f"{self.interactions:,} interactions of {self.parameters.users:,} users, {self.parameters.items:,} items"
+        ]
+        for name, figures in (("popularity", self.popularity), ("best possible", self.best_possible)):
+            lines.append(
+                f"{name:13}  NDCG@10 {figures.ndcg_at_10:.4f} (standard error {figures.ndcg_at_10_se:.4f})  "
+                f"HR@10 {figures.hr_at_10:.4f} (standard error {figures.hr_at_10_se:.4f})"
+            )
+        return "\n".join(lines)
+
     def to_json(self) -> dict[str, Any]:
         """Gives the content of the truth file.
 

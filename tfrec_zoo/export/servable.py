@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -50,7 +51,7 @@ class Servable(tf.Module):
         def score_signature(history: tf.Tensor, candidates: tf.Tensor) -> dict[str, tf.Tensor]:
             return score(scorer, history, candidates)
 
-        self.functions: Mapping[str, Callable[..., Mapping[str, tf.Tensor]]] = {
+        self.functions: Mapping[str, Any] = {
             DEFAULT_SIGNATURE: recommend_signature,
             "recommend": recommend_signature,
             "score": score_signature,

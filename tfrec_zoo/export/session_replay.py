@@ -10,6 +10,7 @@ Exit status 1 with one line when the model does not load, a signature has no req
 
 import json
 import sys
+from typing import Any
 
 # A SavedModel that needs Keras to run would not run in TensorFlow Serving: make its import impossible here.
 sys.modules["keras"] = sys.modules["tf_keras"] = sys.modules["tfrec_zoo"] = None  # type: ignore[assignment]
@@ -29,7 +30,7 @@ def replay(saved_model: str, requests: list) -> list:
         return [_run(session, signatures[request["signature"]], request["inputs"]) for request in requests]
 
 
-def _run(session: tf.Session, signature: object, inputs: dict) -> dict:
+def _run(session: tf.Session, signature: Any, inputs: dict) -> dict:
     feed = {}
     for alias, info in signature.inputs.items():
         dtype = tf.as_dtype(info.dtype).as_numpy_dtype

@@ -29,8 +29,8 @@ class TransformerBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         self.dim, self.heads, self.dropout = dim, heads, dropout
         shared = {"dtype": self.dtype_policy}
-        # Keras' Glorot kernels: with BERT's narrow ones (deviation 0.02) a stack of width 64 passes so little signal that the
-        # loss stays at the popularity level for the first few hundred steps.
+        # Keras' Glorot kernels: with BERT's narrow ones (deviation 0.02) a stack of width 64 passes so little signal
+        # that the loss stays at the popularity level for the first few hundred steps.
         self._attention = keras.layers.MultiHeadAttention(heads, dim // heads, dropout=dropout, **shared)
         self._expand = keras.layers.Dense(4 * dim, "gelu", **shared)
         self._contract = keras.layers.Dense(dim, **shared)

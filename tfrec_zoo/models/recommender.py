@@ -44,7 +44,7 @@ class Recommender(keras.Model):
     def __init__(self, catalog_size: int, config: Config | Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.catalog_size = catalog_size
-        self.config = config if isinstance(config, self.config_class) else self.config_class.parse(config)
+        self.config = config if isinstance(config, Config) else self.config_class.parse(config)
 
     @classmethod
     def from_spec(cls, spec: DatasetSpec, config: Config | Mapping[str, Any] | None = None) -> Recommender:

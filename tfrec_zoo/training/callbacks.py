@@ -33,7 +33,7 @@ class RankingValidation(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if not self._metrics or (epoch + 1) % self.every == 0:
+        if self._evaluator and (not self._metrics or (epoch + 1) % self.every == 0):
             self._metrics = {f"val_{name}": value for name, value in self._evaluator().metrics.items()}
         if logs is not None:
             logs.update(self._metrics)
