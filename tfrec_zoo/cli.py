@@ -23,7 +23,7 @@ Command = Callable[[argparse.Namespace], int]
 def main(argv: list[str] | None = None) -> int:
     """Runs one subcommand and returns its exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    args = _parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     args.argv = argv
     try:
         return args.command(args)
@@ -53,7 +53,8 @@ def _fail(message: str, debug: bool) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Parser of the whole command line; the subcommand's function is `args.command`."""
     parser = argparse.ArgumentParser(
         prog="tfrec", description="A TensorFlow/Keras production model zoo for recommenders.", allow_abbrev=False
     )

@@ -53,7 +53,7 @@ class Evaluator:
         split: "valid" or "test".
         filter_seen: Leave the user's earlier items out of the ranking, all of them, however short the model's input is.
             The target itself is never left out.
-        ks: Cut-offs, each from 1 to the catalogue's size.
+        ks: Cut-offs, each from 1 to the catalogue's size; default: 1, 5, 10, 20, 50, as far as the catalogue reaches.
         batch_size: Users scored at once; memory is batch_size x catalogue floats.
 
     Raises:
@@ -68,9 +68,11 @@ class Evaluator:
         *,
         split: str = "test",
         filter_seen: bool = False,
-        ks: Sequence[int] = DEFAULT_KS,
+        ks: Sequence[int] | None = None,
         batch_size: int = 256,
     ) -> None:
+        if ks is None:
+            ks = [k for k in DEFAULT_KS if k <= spec.catalog_size]
         for k in ks:
             if not 1 <= k <= spec.catalog_size:
                 raise ConfigError(
@@ -83,8 +85,8 @@ class Evaluator:
             )
         self._scorer, self._spec, self._filter_seen, self._ks = scorer, spec, filter_seen, tuple(ks)
         self._batches = evaluation_batches(spec, split, batch_size)
-        # Users with histories of any length share one trace.
-        self._rank = tf.function(self._rank_batch, reduce_retracing=True)
+        # One trace for batches of every size and histories of every length.
+        self._rank = tf.function(self._rank_batch, input_signature=[self._batches.element_spec])
 
     def __call__(self, progress: Callable[[int], None] | None = None) -> Evaluation:
         """Scores every user once.

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.evaluation.baselines import Markov, Popularity
-from tfrec_zoo.evaluation.evaluator import DEFAULT_KS, Evaluator, Scorer
+from tfrec_zoo.evaluation.evaluator import Evaluator, Scorer
 from tfrec_zoo.runs.run_directory import RunDirectory
 
 
@@ -47,7 +47,6 @@ def evaluate_run(
     start = time.perf_counter()
     run = RunDirectory.open(workdir)
     spec = DatasetSpec.read(data)
-    ks = tuple(ks) if ks else tuple(k for k in DEFAULT_KS if k <= spec.catalog_size)
     model = run.load_model(spec)
     scorers: dict[str, Scorer] = {run.config().model: model, "popularity": Popularity(spec), "markov": Markov(spec)}
     results: dict[str, Mapping[str, float]] = {}
