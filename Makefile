@@ -31,7 +31,7 @@ lint: $(INSTALLED)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
-	$(BIN)/python -m pytest benchmarks
+	$(BIN)/tfrec bench train
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

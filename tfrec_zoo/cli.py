@@ -79,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("export", _export, "write a SavedModel version, checked by the gate", _export_arguments)
     add("serve", _serve, "serve SavedModels over TensorFlow Serving's gRPC API", server_options.add_arguments)
     add("query", _query, "ask a model server for recommendations", serving_query.add_arguments)
+    add("bench", _bench, "run a named benchmark and print its table", _bench_arguments)
     return parser
 
 
@@ -163,6 +164,12 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _bench_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the benchmark: train")
+    parser.add_argument("--data", metavar="DATA", help="dataset to measure on (default: synthetic data)")
+    _json_argument(parser)
+
+
 # Commands
 
 
@@ -210,9 +217,10 @@ def _models(args: argparse.Namespace) -> int:
 
     zoo = describe(args.items)
     if args.json != "-":
-        print(f"{'model':10} {'parameters':>12}  {'needs':10} objective; paper ({args.items:,} items)")
-        for name, row in zoo.items():
-            print(f"{name:10} {row['parameters']:12,}  {row['needs']:10} {row['objective']}; {row['paper']}")
+        from tfrec_zoo.tables import print_table
+
+        columns = ["model", "paper", "objective", "needs", f"parameters ({args.items:,} items)"]
+        print_table(columns, [[name, *row.values()] for name, row in zoo.items()])
     _write_json(zoo, args.json)
     return 0
 
@@ -277,6 +285,18 @@ def _query(args: argparse.Namespace) -> int:
     from serving import query
 
     return query.run(args)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    _quiet_tensorflow(args)
+    from tfrec_zoo.benchmarks.registry import bench
+    from tfrec_zoo.tables import print_table
+
+    result = bench(args.name, args.data)
+    if args.json != "-":
+        print_table(list(result["rows"][0]), [list(row.values()) for row in result["rows"]])
+    _write_json(result, args.json)
+    return 0
 
 
 def _quiet_tensorflow(args: argparse.Namespace) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from tfrec_zoo.errors import TfrecError
+from tfrec_zoo.tables import print_table
 
 MODEL = "bert4rec"
 _MARK = "demo.json"
@@ -133,11 +133,10 @@ def _categories(items: Path) -> dict[str, str]:
 def _print_answer(
     user: str, history: list[str], item_ids: list[str], scores: list[float], categories: dict[str, str]
 ) -> None:
-    table = Table(title=f"user {user}: history (newest first) and what the server recommends", title_justify="left")
-    for column in ("history", "category", "", "recommended", "category", "score"):
-        table.add_column(column, justify="right" if column == "score" else "left")
-    newest = history[::-1][: len(item_ids)]
-    for place, (item, score) in enumerate(zip(item_ids, scores, strict=True)):
-        past = newest[place] if place < len(newest) else ""
-        table.add_row(past, categories.get(past, ""), "", item, categories.get(item, ""), f"{score:.3f}")
-    Console().print(table)
+    newest = (history[::-1] + [""] * len(item_ids))[: len(item_ids)]
+    rows = [
+        [past, categories.get(past, ""), item, categories.get(item, ""), score]
+        for past, item, score in zip(newest, item_ids, scores, strict=True)
+    ]
+    columns = ["history", "category", "recommended", "category", "score"]
+    print_table(columns, rows, title=f"user {user}: history (newest first), and what the server recommends")

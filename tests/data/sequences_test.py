@@ -100,6 +100,16 @@ def test_every_epoch_is_shuffled_anew(spec: DatasetSpec) -> None:
     assert (first != second).any()
 
 
+def test_compressed_shards_read_alike(spec: DatasetSpec, log_file: Path, tmp_path: Path) -> None:
+    import beam_jobs
+
+    options = {"input": (str(log_file),), "output": str(tmp_path), "partitions": 2, "quiet": True}
+    beam_jobs.prepare(beam_jobs.PrepareOptions(**options, compression="gzip"))
+    compressed = training_batches(DatasetSpec.read(tmp_path), BATCH, LENGTH).take(6)
+    for plain, unpacked in zip(training_batches(spec, BATCH, LENGTH).take(6), compressed, strict=True):
+        np.testing.assert_array_equal(plain["history"], unpacked["history"])
+
+
 def test_a_corrupt_record_stops_reading(data: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(data, tmp_path / "DATA"))
     spec = DatasetSpec.read(copy)

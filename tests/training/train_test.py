@@ -93,6 +93,12 @@ def test_a_finished_run_is_not_overwritten_by_accident(run: tuple[Path, dict], d
     assert (run[0] / "model.keras").read_bytes() == before
 
 
+def test_a_run_that_did_not_finish_is_kept_too(data: Path, tmp_path: Path) -> None:
+    RunDirectory.create(tmp_path / "RUN", load_config("bert4rec"))
+    with pytest.raises(TrainingError, match="holds a run that did not finish"):
+        train("bert4rec", data, tmp_path / "RUN", config=SMALL, quiet=True)
+
+
 def test_a_folder_with_other_files_is_never_emptied(data: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     for overwrite in (False, True):

@@ -55,7 +55,7 @@ def training_batches(
         serialized = records.read(spec.paths(_VIEW, "valid")).concatenate(_train_only(spec))
     else:
         raise ValueError(f"split is {TRAIN!r} or {TRAIN_AND_VALID!r}, not {split!r}")
-    if sum(file.bytes for file in spec.files) <= records.CACHE_BYTES:
+    if sum(file.bytes for file in spec.files if file.view == _VIEW) <= records.CACHE_BYTES:
         serialized = serialized.cache()
 
     def to_batch(step: tf.Tensor, batch: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.evaluation.baselines import Markov, Popularity
 from tfrec_zoo.evaluation.evaluator import Evaluator, Scorer
 from tfrec_zoo.runs.run_directory import RunDirectory
+from tfrec_zoo.tables import print_table
 
 
 def evaluate_run(
@@ -78,16 +78,11 @@ def print_report(report: Mapping[str, Any]) -> None:
     """Prints an evaluation as a table on stdout, the model first."""
     protocol = report["protocol"]
     seen = "seen items filtered" if protocol["filter_seen"] else "seen items not filtered"
-    table = Table(
+    shown = [name for name in report["metrics"] if name == "mrr" or name.startswith(("ndcg", "hr"))]
+    rows = {report["model"]: report["metrics"]} | dict(report["baselines"])
+    print_table(
+        ["", *shown],
+        [[name, *(metrics[metric] for metric in shown)] for name, metrics in rows.items()],
         title=f"{report['users']:,} users, whole catalogue of {report['items']:,} items, {protocol['split']} "
         f"{protocol['part']}, {seen}",
-        title_justify="left",
     )
-    names = list(report["metrics"])
-    shown = [name for name in names if name in ("mrr",) or name.startswith(("ndcg", "hr"))]
-    table.add_column("")
-    for name in shown:
-        table.add_column(name, justify="right")
-    for row, metrics in ({report["model"]: report["metrics"]} | dict(report["baselines"])).items():
-        table.add_row(row, *(f"{metrics[name]:.4f}" for name in shown))
-    Console(width=None if Console().is_terminal else 160).print(table)

@@ -48,16 +48,15 @@ class RunDirectory:
             overwrite: Drop a run that is there.
 
         Raises:
-            TrainingError: A finished run is there and `overwrite` is off, or the directory holds something else.
+            TrainingError: A run is there and `overwrite` is off, something else is, or the directory cannot be made.
         """
         run = cls(Path(path))
-        if (run.path / _RESULT).exists() and not overwrite:
-            raise TrainingError(
-                f"{path} holds a finished run. Choose another --workdir, or train it anew with --overwrite."
-            )
         if run.path.is_dir() and any(run.path.iterdir()):
             if not (run.path / _CONFIG).exists():
                 raise TrainingError(f"{path} is not empty and holds no run. Choose another --workdir.")
+            if not overwrite:
+                state = "a finished run" if run.result() else "a run that did not finish"
+                raise TrainingError(f"{path} holds {state}. Choose another --workdir, or train anew with --overwrite.")
             shutil.rmtree(run.path)
         try:
             run.path.mkdir(parents=True, exist_ok=True)

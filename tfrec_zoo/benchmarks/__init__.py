@@ -1,0 +1,1 @@
+"""Benchmarks of `tfrec bench`, one a file: a function `run(arguments)` that returns rows."""
