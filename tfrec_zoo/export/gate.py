@@ -41,11 +41,11 @@ def golden_requests(spec: DatasetSpec, users: int = 32) -> list[Request]:
         Dicts with "signature" and "inputs", JSON-ready.
     """
     items = spec.vocabulary("item")
-    split = "test" if spec.records("sequences", "test") else "train"
     histories: list[list[str]] = []
-    for batch in evaluation_batches(spec, split, users).take(1) if split == "test" else ():
+    if spec.records("sequences", "test"):
+        batch = next(iter(evaluation_batches(spec, "test", users)))
         histories = [[items[i - FIRST_ITEM_ID] for i in row if i >= FIRST_ITEM_ID] for row in batch["history"].numpy()]
-    unknown = "never seen\u2063"
+    unknown = "never seen\u2063"  # an invisible separator: no catalogue has this id
     histories += [[unknown], [unknown, items[0], unknown], [items[-1]], list(reversed(items[:5])), []]
     width = max(len(row) for row in histories)
     padded = [[""] * (width - len(row)) + row for row in histories]
