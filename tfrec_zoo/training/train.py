@@ -14,7 +14,7 @@ from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.models.registry import get_model
 from tfrec_zoo.runs.run_config import RunConfig, load_config
 from tfrec_zoo.runs.run_directory import RunDirectory
-from tfrec_zoo.training.optimizers import make_optimizer
+from tfrec_zoo.training.optimizers import averaged_weights, make_optimizer
 from tfrec_zoo.training.progress import TrainingProgress
 from tfrec_zoo.training.trainer import BEST_METRIC, Trainer, TrainingResult, steps_per_epoch, write_history
 
@@ -114,6 +114,7 @@ def _refit(
     model = compiled_model(config, spec)
     trainer = Trainer(model, spec, config.training, seed=config.seed, split=TRAIN_AND_VALID, progress=progress)
     result = trainer.fit_steps(chosen.best_step)
-    run.save_model(model)
+    with averaged_weights(model):
+        run.save_model(model)
     write_history(result.history, run.path / "refit.csv")
     return result

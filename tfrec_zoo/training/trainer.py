@@ -20,6 +20,7 @@ from tfrec_zoo.errors import TrainingError
 from tfrec_zoo.evaluation.evaluator import Evaluator
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.runs.run_config import TrainingConfig
+from tfrec_zoo.training.optimizers import averaged_weights
 from tfrec_zoo.training.progress import TrainingProgress
 
 BEST_METRIC = "ndcg@10"
@@ -119,14 +120,15 @@ class Trainer:
         for epoch, row in self._epochs(result, self.config.epochs * self.steps_per_epoch):
             if epoch % self.config.validate_every and epoch != self.config.epochs:
                 continue
-            metrics = evaluate().metrics
-            value = metrics[next(name for name in metrics if name.startswith("ndcg"))]
-            best = not value <= result.best_value
-            if best:
-                result.best_step, result.best_value, waited = result.steps, value, 0
-                keep_best()
-            else:
-                waited += 1
+            with averaged_weights(self.model):
+                metrics = evaluate().metrics
+                value = metrics[next(name for name in metrics if name.startswith("ndcg"))]
+                best = not value <= result.best_value
+                if best:
+                    result.best_step, result.best_value, waited = result.steps, value, 0
+                    keep_best()
+                else:
+                    waited += 1
             result.history.append({**row, **{f"val_{name}": figure for name, figure in metrics.items()}})
             shown = {name: metrics[name] for name in metrics if name.startswith(("ndcg", "hr"))}
             self._progress.validation(epoch, row["loss"], row["sequences_per_s"], shown, best)
@@ -137,6 +139,8 @@ class Trainer:
 
     def fit_steps(self, steps: int) -> TrainingResult:
         """Trains a fixed number of steps without validation, as a refit does.
+
+        The model ends with its weights as they are; `averaged_weights` puts their average in place.
 
         Raises:
             TrainingError: The loss is not finite.
