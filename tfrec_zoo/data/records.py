@@ -3,11 +3,15 @@
 Parsing after batching is about five times faster than record by record, so every view batches serialized records first.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
 from tfrec_zoo.dataset_spec import FeatureSpec
+
+PARALLEL_CALLS = min(os.cpu_count() or 1, 8)
+"""Batches that are prepared at the same time."""
 
 CACHE_BYTES = 256 * 2**20
 """Shards up to this size together are kept in memory after the first pass."""
@@ -16,9 +20,16 @@ _DTYPES = {"bytes": tf.string, "int64": tf.int64, "float32": tf.float32}
 
 
 def read(paths: Sequence[str]) -> tf.data.Dataset:
-    """Serialized records of some shards, in the order of the list."""
+    """Serialized records of some shards, in the order of the list.
+
+    Pipelines over them have fixed parallelism: the end of an autotuned iterator was seen to wait for its tuning
+    thread, which in a long run sleeps for up to a minute.
+    """
     compression = "GZIP" if paths and paths[0].endswith(".gz") else ""
-    return tf.data.TFRecordDataset(list(paths), compression_type=compression, buffer_size=8 * 2**20)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    dataset = tf.data.TFRecordDataset(list(paths), compression_type=compression, buffer_size=8 * 2**20)
+    return dataset.with_options(options)
 
 
 def parse(serialized: tf.Tensor, features: Mapping[str, FeatureSpec]) -> dict[str, tf.Tensor]:

@@ -80,7 +80,7 @@ def training_batches(
         .batch(batch_size, drop_remainder=True)
         .enumerate()
         .skip(first_step)
-        .map(to_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .map(to_batch, num_parallel_calls=records.PARALLEL_CALLS, deterministic=True)
     )
 
 
@@ -109,7 +109,7 @@ def evaluation_batches(spec: DatasetSpec, split: str, batch_size: int, length: i
         }
 
     serialized = records.read(spec.paths(_VIEW, split))
-    return serialized.batch(batch_size).map(to_batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    return serialized.batch(batch_size).map(to_batch, num_parallel_calls=records.PARALLEL_CALLS).prefetch(2)
 
 
 def _train_only(spec: DatasetSpec) -> tf.data.Dataset:

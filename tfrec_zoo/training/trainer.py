@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrec_zoo.data.records import PARALLEL_CALLS
 from tfrec_zoo.data.sequences import TRAIN, training_batches, training_records
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import TrainingError
@@ -98,7 +99,7 @@ class Trainer:
             windows=self.config.windows,
             seed=self.seed,
         )
-        return batches.map(self.model.training_inputs, num_parallel_calls=tf.data.AUTOTUNE).prefetch(4)
+        return batches.map(self.model.training_inputs, num_parallel_calls=PARALLEL_CALLS).prefetch(4)
 
     def fit(self, keep_best: Callable[[], None]) -> TrainingResult:
         """Trains with validation and stops after `patience` validations without a better NDCG@10.
