@@ -20,15 +20,19 @@ _DTYPES = {"bytes": tf.string, "int64": tf.int64, "float32": tf.float32}
 
 
 def read(paths: Sequence[str]) -> tf.data.Dataset:
-    """Serialized records of some shards, in the order of the list.
-
-    Pipelines over them have fixed parallelism: the end of an autotuned iterator was seen to wait for its tuning
-    thread, which in a long run sleeps for up to a minute.
-    """
+    """Serialized records of some shards, in the order of the list."""
     compression = "GZIP" if paths and paths[0].endswith(".gz") else ""
+    return tf.data.TFRecordDataset(list(paths), compression_type=compression, buffer_size=8 * 2**20)
+
+
+def fixed_parallelism(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns autotuning off, for the datasets made of this one too.
+
+    The end of an autotuned iterator was seen to wait for its tuning thread, which in a long run sleeps for up to a
+    minute.
+    """
     options = tf.data.Options()
     options.autotune.enabled = False
-    dataset = tf.data.TFRecordDataset(list(paths), compression_type=compression, buffer_size=8 * 2**20)
     return dataset.with_options(options)
 
 

@@ -74,7 +74,7 @@ def training_batches(
         buffer = min(training_records(spec), _SHUFFLE_RECORDS)
         return serialized.shuffle(buffer, seed=epoch, reshuffle_each_iteration=False)
 
-    return (
+    batches = (
         tf.data.Dataset.counter()
         .flat_map(epoch_order)
         .batch(batch_size, drop_remainder=True)
@@ -82,6 +82,7 @@ def training_batches(
         .skip(first_step)
         .map(to_batch, num_parallel_calls=records.PARALLEL_CALLS, deterministic=True)
     )
+    return records.fixed_parallelism(batches)
 
 
 def evaluation_batches(spec: DatasetSpec, split: str, batch_size: int, length: int | None = None) -> tf.data.Dataset:
@@ -109,7 +110,8 @@ def evaluation_batches(spec: DatasetSpec, split: str, batch_size: int, length: i
         }
 
     serialized = records.read(spec.paths(_VIEW, split))
-    return serialized.batch(batch_size).map(to_batch, num_parallel_calls=records.PARALLEL_CALLS).prefetch(2)
+    batches = serialized.batch(batch_size).map(to_batch, num_parallel_calls=records.PARALLEL_CALLS).prefetch(2)
+    return records.fixed_parallelism(batches)
 
 
 def _train_only(spec: DatasetSpec) -> tf.data.Dataset:
