@@ -1,8 +1,9 @@
-"""Bidirectional Transformer over a right-aligned item sequence."""
+"""Transformer over a right-aligned item sequence, bidirectional or causal."""
 
 from typing import Any
 
 import keras
+from keras import ops
 
 from tfrec_zoo.dataset_spec import PAD
 from tfrec_zoo.layers.sequence_embedding import SequenceEmbedding
@@ -11,7 +12,7 @@ from tfrec_zoo.layers.transformer_block import TransformerBlock
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
 class TransformerBackbone(keras.layers.Layer):
-    """Sequence embedding followed by a stack of Transformer blocks; every position sees the whole sequence.
+    """Sequence embedding followed by a stack of Transformer blocks.
 
     Args:
         catalog_size: Number of items.
@@ -20,19 +21,28 @@ class TransformerBackbone(keras.layers.Layer):
         blocks: Number of Transformer blocks.
         heads: Attention heads a block.
         dropout: Share of dropped activations.
+        causal: Whether a position sees only itself and what is older, or the whole sequence.
 
     Call args:
-        item_ids: int (batch, length), right-aligned, length at most `max_length`. PAD influences no other position.
+        item_ids: int (batch, length), right-aligned, length at most `max_length`. No item attends to PAD.
 
     Returns:
         float (batch, length, dim); arbitrary at PAD.
 
     Reference:
-        Sun et al., BERT4Rec, CIKM 2019, sections 3.3 and 3.4.
+        Sun et al., BERT4Rec, CIKM 2019, sections 3.3 and 3.4; causal as in Kang and McAuley, SASRec, ICDM 2018.
     """
 
     def __init__(
-        self, catalog_size: int, max_length: int, dim: int, blocks: int, heads: int, dropout: float, **kwargs: Any
+        self,
+        catalog_size: int,
+        max_length: int,
+        dim: int,
+        blocks: int,
+        heads: int,
+        dropout: float,
+        causal: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._config = {
@@ -42,8 +52,9 @@ class TransformerBackbone(keras.layers.Layer):
             "blocks": blocks,
             "heads": heads,
             "dropout": dropout,
+            "causal": causal,
         }
-        self.dim = dim
+        self.dim, self.causal = dim, causal
         self.embedding = SequenceEmbedding(catalog_size, max_length, dim, dropout, dtype=self.dtype_policy)
         self.blocks = [TransformerBlock(dim, heads, dropout, dtype=self.dtype_policy) for _ in range(blocks)]
 
@@ -53,10 +64,13 @@ class TransformerBackbone(keras.layers.Layer):
             block.build((*input_shape, self.dim))
 
     def call(self, item_ids: Any, training: bool | None = None) -> Any:
-        visible = item_ids != PAD
+        attends = (item_ids != PAD)[:, None, :]
+        if self.causal:
+            columns = ops.arange(ops.shape(item_ids)[1])
+            attends = attends & (columns[None, :] <= columns[:, None])[None]
         hidden = self.embedding(item_ids, training=training)
         for block in self.blocks:
-            hidden = block(hidden, visible, training=training)
+            hidden = block(hidden, attends, training=training)
         return hidden
 
     def get_config(self) -> dict[str, Any]:

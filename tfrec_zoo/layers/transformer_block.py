@@ -16,7 +16,8 @@ class TransformerBlock(keras.layers.Layer):
 
     Call args:
         hidden: float (batch, length, dim).
-        visible: bool (batch, length), False at PAD: no position attends there.
+        attends: bool (batch, 1 or length, length): which columns each position, or every position, attends to. A row
+            without any attends to all columns alike, so it stays finite.
 
     Returns:
         float (batch, length, dim).
@@ -45,8 +46,8 @@ class TransformerBlock(keras.layers.Layer):
         self._contract.build((*input_shape[:-1], 4 * self.dim))
         self._feed_forward_norm.build(input_shape)
 
-    def call(self, hidden: Any, visible: Any, training: bool | None = None) -> Any:
-        attended = self._attention(hidden, hidden, attention_mask=visible[:, None, :], training=training)
+    def call(self, hidden: Any, attends: Any, training: bool | None = None) -> Any:
+        attended = self._attention(hidden, hidden, attention_mask=attends, training=training)
         hidden = self._attention_norm(hidden + self._dropout(attended, training=training))
         expanded = self._contract(self._expand(hidden))
         return self._feed_forward_norm(hidden + self._dropout(expanded, training=training))
