@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tfrec_zoo.models.bert4rec import Bert4Rec
     from tfrec_zoo.models.recommender import Recommender
     from tfrec_zoo.models.registry import get_model
+    from tfrec_zoo.models.sasrec import SASRec
     from tfrec_zoo.training.callbacks import RankingValidation
     from tfrec_zoo.training.train import train
 
@@ -46,6 +47,7 @@ _MODULES = {
     "Popularity": "evaluation.baselines",
     "RankingValidation": "training.callbacks",
     "Recommender": "models.recommender",
+    "SASRec": "models.sasrec",
     "TfrecError": "errors",
     "TrainingError": "errors",
     "evaluate_run": "evaluation.report",
@@ -70,6 +72,7 @@ __all__ = [
     "Popularity",
     "RankingValidation",
     "Recommender",
+    "SASRec",
     "TfrecError",
     "TrainingError",
     "evaluate_run",

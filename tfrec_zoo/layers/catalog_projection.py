@@ -40,9 +40,12 @@ class CatalogProjection(keras.layers.Layer):
         self._norm.build(input_shape)
         self.bias = self.add_weight(name="bias", shape=(self.catalog_size,), initializer="zeros")
 
+    def queries(self, hidden: Any) -> Any:
+        """What the item embeddings are multiplied with; float of the shape of `hidden`."""
+        return self._norm(self._dense(hidden))
+
     def call(self, hidden: Any, embeddings: Any) -> Any:
-        queries = self._norm(self._dense(hidden))
-        return ops.matmul(queries, ops.transpose(embeddings[FIRST_ITEM_ID:])) + self.bias
+        return ops.matmul(self.queries(hidden), ops.transpose(embeddings[FIRST_ITEM_ID:])) + self.bias
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "catalog_size": self.catalog_size}

@@ -1,6 +1,7 @@
 """Losses of a target among the catalogue, from queries and item vectors: full softmax, sampled softmax, gBCE.
 
-All take queries, the targets' columns and the table of item vectors, and return one loss a target; what is averaged, and with
+All take queries, the targets' columns and the table of item vectors, and return one loss a target; what is averaged,
+and with
 which weights, is the model's business. The sampled ones cost targets x negatives instead of targets x catalogue.
 """
 
@@ -32,11 +33,14 @@ def sampled_softmax(
 ) -> tf.Tensor:
     """Softmax over the target and negatives that the batch shares, drawn log-uniformly, with logQ correction.
 
-    log(negatives x probability) is subtracted from a negative's logit, so that the sum over negatives estimates the sum over the
-    catalogue; negatives that are the target itself are left out.
+    log(negatives x probability) is subtracted from a negative's logit, so that the sum over negatives estimates the
+    sum over the catalogue; negatives that are the target itself are left out.
 
     Args:
-        queries, targets, items, bias: As of `softmax`.
+        queries: float (n, dim).
+        targets: int32 (n,), columns 0 to catalog_size - 1.
+        items: float (catalog_size, dim).
+        bias: float (catalog_size,).
         negatives: Draws, with replacement.
         seed: int (2,).
 
@@ -44,8 +48,8 @@ def sampled_softmax(
         float32 (n,).
 
     Reference:
-        Bengio and Senecal, Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language Model,
-        IEEE Transactions on Neural Networks 2008.
+        Bengio and Senecal, Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language
+        Model, IEEE Transactions on Neural Networks 2008.
     """
     catalog_size = items.shape[0]
     drawn = log_uniform.sample(negatives, catalog_size, seed)
@@ -70,7 +74,10 @@ def gbce(
     -(b log sigmoid(s+) + sum log(1 - sigmoid(s-))) / (negatives + 1).
 
     Args:
-        queries, targets, items, bias: As of `softmax`.
+        queries: float (n, dim).
+        targets: int32 (n,), columns 0 to catalog_size - 1.
+        items: float (catalog_size, dim).
+        bias: float (catalog_size,).
         negatives: Draws that the batch shares, with replacement; those that are the target itself do not count.
         calibration: t, from 0 (plain binary cross-entropy) to 1 (fully calibrated).
         seed: int (2,).

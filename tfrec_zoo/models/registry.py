@@ -41,6 +41,12 @@ MODELS = {
         "cloze: name the hidden items of a history",
         "sequences",
     ),
+    "sasrec": Entry(
+        "tfrec_zoo.models.sasrec:SASRec",
+        "Kang and McAuley, SASRec, ICDM 2018 (with softmax)",
+        "name the next item at every position",
+        "sequences",
+    ),
 }
 
 

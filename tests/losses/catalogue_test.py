@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrec_zoo.losses import catalogue
+
+N, DIM, ITEMS = 6, 5, 50
+SEED = tf.constant([0, 0])
+
+
+@pytest.fixture
+def problem() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    rng = np.random.default_rng(0)
+    queries, items, bias = rng.normal(size=(N, DIM)), rng.normal(size=(ITEMS, DIM)), rng.normal(size=ITEMS)
+    targets = rng.integers(0, ITEMS, N)
+    return (
+        tf.constant(queries, tf.float32),
+        tf.constant(targets, tf.int32),
+        tf.constant(items, tf.float32),
+        tf.constant(bias, tf.float32),
+    )
+
+
+def test_softmax_is_the_negative_log_likelihood(problem: tuple) -> None:
+    queries, targets, items, bias = (value.numpy() for value in problem)
+    logits = queries @ items.T + bias
+    expected = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(N), targets]
+    np.testing.assert_allclose(catalogue.softmax(*problem), expected, rtol=1e-5)
+
+
+def mean_gradient_error(problem: tuple, negatives: int, sign: float = 1.0, draws: int = 60) -> float:
+    """Distance of the mean gradient of the sampled softmax from the full one's, relative."""
+    queries, _targets, _items, _bias = problem
+
+    def gradient(loss) -> np.ndarray:
+        with tf.GradientTape() as tape:
+            tape.watch(queries)
+            value = tf.reduce_mean(loss())
+        return tape.gradient(value, queries).numpy()
+
+    exact = gradient(lambda: catalogue.softmax(*problem))
+    original = catalogue.log_uniform.log_probability
+    catalogue.log_uniform.log_probability = lambda *args: sign * original(*args)
+    try:
+        sampled = np.mean(
+            [
+                gradient(lambda seed=seed: catalogue.sampled_softmax(*problem, negatives, tf.constant([1, seed])))
+                for seed in range(draws)
+            ],
+            axis=0,
+        )
+    finally:
+        catalogue.log_uniform.log_probability = original
+    return float(np.linalg.norm(sampled - exact) / np.linalg.norm(exact))
+
+
+def test_the_bias_of_sampled_softmax_shrinks_with_more_negatives(problem: tuple) -> None:
+    few, some, many = (mean_gradient_error(problem, negatives) for negatives in (5, 50, 1000))
+    assert few > some > many
+    assert many < 0.05
+
+
+def test_with_log_q_of_the_wrong_sign_it_does_not(problem: tuple) -> None:
+    assert mean_gradient_error(problem, 1000, sign=-1.0, draws=10) > 5 * mean_gradient_error(problem, 1000, draws=10)
+
+
+def test_gbce_agrees_with_its_definition(problem: tuple) -> None:
+    queries, targets, items, bias = (value.numpy().astype(np.float64) for value in problem)
+    targets = targets.astype(int)
+    negatives, calibration = 12, 0.6
+    drawn = tf.random.stateless_uniform((negatives,), SEED, maxval=ITEMS, dtype=tf.int32).numpy()
+    alpha = negatives / (ITEMS - 1)
+    beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
+    logits = queries @ items.T + bias
+    sigmoid = 1 / (1 + np.exp(-logits))
+    for row, loss in enumerate(catalogue.gbce(*problem, negatives, calibration, SEED).numpy()):
+        others = [column for column in drawn if column != targets[row]]
+        expected = -(beta * np.log(sigmoid[row, targets[row]]) + np.log(1 - sigmoid[row, others]).sum()) / (
+            negatives + 1
+        )
+        assert loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_without_calibration_gbce_is_binary_cross_entropy(problem: tuple) -> None:
+    queries, targets, items, bias = problem
+    plain = catalogue.gbce(*problem, 7, 0.0, SEED)
+    drawn = tf.random.stateless_uniform((7,), SEED, maxval=ITEMS, dtype=tf.int32)
+    columns = tf.concat([targets[:, None], tf.repeat(drawn[None], N, 0)], axis=1)
+    logits = tf.einsum("nd,nkd->nk", queries, tf.gather(items, columns)) + tf.gather(bias, columns)
+    labels = tf.concat([tf.ones((N, 1)), tf.zeros((N, 7))], axis=1)
+    weight = tf.concat([tf.ones((N, 1)), tf.cast(drawn[None] != targets[:, None], tf.float32)], axis=1)
+    expected = tf.reduce_sum(weight * tf.nn.sigmoid_cross_entropy_with_logits(labels, logits), axis=1) / 8
+    np.testing.assert_allclose(plain, expected, rtol=1e-5)

@@ -1,0 +1,18 @@
+import numpy as np
+import tensorflow as tf
+
+from tfrec_zoo.samplers import log_uniform
+
+
+def test_probabilities_sum_to_one_and_match_the_draws() -> None:
+    probability = np.exp(log_uniform.log_probability(tf.range(30), 30))
+    assert abs(probability.sum() - 1) < 1e-5
+    assert (np.diff(probability) < 0).all()
+    drawn = log_uniform.sample(200_000, 30, tf.constant([0, 1])).numpy()
+    np.testing.assert_allclose(np.bincount(drawn, minlength=30) / len(drawn), probability, atol=4e-3)
+
+
+def test_equal_seeds_draw_alike() -> None:
+    first, again, other = (log_uniform.sample(50, 1000, tf.constant([0, seed])).numpy() for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()

@@ -1,0 +1,119 @@
+"""What BERT4Rec and its causal twin share: the Transformer backbone, the tied output layer, the choice of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import keras
+import pydantic
+import tensorflow as tf
+
+from tfrec_zoo.backbones.transformer import TransformerBackbone
+from tfrec_zoo.config import Config
+from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
+from tfrec_zoo.layers.catalog_projection import CatalogProjection
+from tfrec_zoo.losses import catalogue
+from tfrec_zoo.models.recommender import SCORES_CATALOGUE, Recommender
+
+
+class TransformerConfig(Config):
+    """Shape of the network and its loss.
+
+    Attributes:
+        dim: Width of the network; a multiple of `heads`.
+        blocks: Transformer blocks L.
+        heads: Attention heads.
+        max_length: Columns of the network's input.
+        dropout: Share of dropped activations.
+        loss: "softmax" over the whole catalogue, "sampled_softmax" (log-uniform negatives, logQ-corrected) or "gbce".
+        negatives: Negatives of the sampled losses, shared by a batch.
+        calibration: t of gBCE.
+    """
+
+    dim: int = pydantic.Field(64, ge=1)
+    blocks: int = pydantic.Field(2, ge=1)
+    heads: int = pydantic.Field(2, ge=1)
+    max_length: int = pydantic.Field(50, ge=2)
+    dropout: float = pydantic.Field(0.2, ge=0, lt=1)
+    loss: Literal["softmax", "sampled_softmax", "gbce"] = "softmax"
+    negatives: int = pydantic.Field(256, ge=1)
+    calibration: float = pydantic.Field(0.75, ge=0, le=1)
+
+    @pydantic.model_validator(mode="after")
+    def _heads_divide_the_width(self) -> TransformerConfig:
+        if self.dim % self.heads:
+            raise ValueError(f"dim ({self.dim}) must be a multiple of heads ({self.heads})")
+        return self
+
+
+class TransformerRecommender(Recommender):
+    """A Transformer over histories that scores chosen positions on the catalogue.
+
+    Subclasses say what the network reads in training (`training_inputs`) and to predict (`prediction_input`).
+
+    Args:
+        catalog_size: Number of items.
+        config: Values of the subclass's configuration, a `TransformerConfig`.
+
+    Call args:
+        inputs: "item_ids" int32 (batch, length), right-aligned; "positions" int32 (batch, places), the columns to
+            score.
+
+    Returns:
+        float32 (batch, places, catalog_size): logits; column j belongs to the item with id j + 4.
+
+    Raises:
+        ConfigError: An unknown key or a value out of its range.
+    """
+
+    capabilities = frozenset({SCORES_CATALOGUE})
+    causal: ClassVar[bool]
+    config: TransformerConfig
+
+    def __init__(self, catalog_size: int, config: TransformerConfig | Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(catalog_size, config, **kwargs)
+        c = self.config
+        self.backbone = TransformerBackbone(
+            catalog_size, c.max_length, c.dim, c.blocks, c.heads, c.dropout, causal=self.causal
+        )
+        self.projection = CatalogProjection(catalog_size)
+        self._negative_seeds = keras.random.SeedGenerator()
+        self.backbone.build((None, c.max_length))
+        self.projection.build((None, c.dim))
+        self.built = True
+
+    def prediction_input(self, history: tf.Tensor) -> tf.Tensor:
+        """What the network reads to predict the item after a history: int32 (batch, at most max_length)."""
+        raise NotImplementedError
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
+        return self.projection(self._hidden(inputs, training), self.backbone.embedding.item_embeddings)
+
+    def target_losses(self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool) -> tf.Tensor:
+        queries = self.projection.queries(self._hidden(inputs, training))
+        # Places without a target hold PAD; their weight is 0, their column just has to exist.
+        columns = tf.reshape(tf.maximum(targets - FIRST_ITEM_ID, 0), [-1])
+        losses = self._catalogue_losses(tf.reshape(queries, [-1, self.config.dim]), columns)
+        return tf.reshape(losses, tf.shape(targets))
+
+    def score(self, history: tf.Tensor) -> tf.Tensor:
+        item_ids = self.prediction_input(history)
+        last = tf.fill((tf.shape(item_ids)[0], 1), item_ids.shape[1] - 1)
+        return self({"item_ids": item_ids, "positions": last}, training=False)[:, 0]
+
+    def _hidden(self, inputs: Mapping[str, tf.Tensor], training: bool | None) -> tf.Tensor:
+        hidden = self.backbone(inputs["item_ids"], training=training)
+        # Gathering before the projection keeps its cost at places x catalogue instead of length x catalogue.
+        return tf.gather(hidden, inputs["positions"], batch_dims=1)
+
+    def _catalogue_losses(self, queries: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+        c = self.config
+        table = tf.convert_to_tensor(self.backbone.embedding.item_embeddings)[FIRST_ITEM_ID:]
+        bias = tf.convert_to_tensor(self.projection.bias)
+        if c.loss == "softmax":
+            return catalogue.softmax(queries, columns, table, bias)
+        seed = tf.cast(self._negative_seeds.next(), tf.int32)
+        if c.loss == "sampled_softmax":
+            return catalogue.sampled_softmax(queries, columns, table, bias, c.negatives, seed)
+        return catalogue.gbce(queries, columns, table, bias, c.negatives, c.calibration, seed)
