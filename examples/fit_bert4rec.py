@@ -1,6 +1,8 @@
-"""BERT4Rec by Keras' own `fit`: python examples/fit_bert4rec.py --data DATA --output best.keras
+"""BERT4Rec by Keras' own `fit`.
 
-DATA comes from `tfrec prepare`. The best model on valid (NDCG@10 over the whole catalogue) is saved and evaluated on test.
+    python examples/fit_bert4rec.py --data DATA --output best.keras
+
+DATA comes from `tfrec prepare`. The best model on valid (NDCG@10 over all items) is saved and evaluated on test.
 """
 
 import argparse

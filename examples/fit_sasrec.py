@@ -1,6 +1,8 @@
-"""SASRec (softmax) by Keras' own `fit`: python examples/fit_sasrec.py --data DATA --output best.keras
+"""SASRec (softmax) by Keras' own `fit`.
 
-DATA comes from `tfrec prepare`. The best model on valid (NDCG@10 over the whole catalogue) is saved and evaluated on test.
+    python examples/fit_sasrec.py --data DATA --output best.keras
+
+DATA comes from `tfrec prepare`. The best model on valid (NDCG@10 over all items) is saved and evaluated on test.
 """
 
 import argparse
