@@ -18,7 +18,7 @@ def catalog_coverage(lists: np.ndarray, catalog_size: int) -> float:
 
 
 def gini(counts: np.ndarray) -> float:
-    """Gini index of non-negative counts: 0 when all are equal, 1 - 1/n when one of n has everything; 0 for no counts."""
+    """Gini index of non-negative counts: 0 when all are equal (or nothing is there), 1 - 1/n when one of n has all."""
     ordered = np.sort(np.asarray(counts, np.float64))
     total = ordered.sum()
     if not total:
