@@ -102,7 +102,8 @@ class Evaluator:
             raise DataError(
                 f"the {split} part of {spec.directory} holds no users: every user of the log has fewer than 3 items."
             )
-        self._scorer, self._spec, self._filter_seen, self._ks = scorer, spec, filter_seen, tuple(ks)
+        self.ks = tuple(ks)
+        self._scorer, self._spec, self._filter_seen = scorer, spec, filter_seen
         self._list_length, self._sampled = min(list_length, spec.catalog_size), sampled
         self._counts = tf.constant(spec.item_counts, tf.float64)
         self._log_weights = sampled.log_weights(spec) if sampled else None
@@ -134,7 +135,7 @@ class Evaluator:
             if progress:
                 progress(len(part["ranks"]))
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return Evaluation(metrics=summarize(joined["ranks"], self._ks), seconds=time.perf_counter() - start, **joined)
+        return Evaluation(metrics=summarize(joined["ranks"], self.ks), seconds=time.perf_counter() - start, **joined)
 
     def _rank_batch(self, batch: Mapping[str, tf.Tensor], first_user: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = tf.cast(self._scorer.score(batch["history"]), tf.float32)
