@@ -294,7 +294,8 @@ def _compare(args: argparse.Namespace) -> int:
     from tfrec_zoo.evaluation.comparison import compare_runs, print_comparison
 
     result = compare_runs(
-        *args.runs,
+        args.runs[0],
+        args.runs[1],
         args.data,
         metric=args.metric,
         split=args.split,

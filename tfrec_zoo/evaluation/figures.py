@@ -63,7 +63,7 @@ class Figuring:
         return Figures(
             metrics={**evaluation.metrics, **self._list_metrics(evaluation)},
             intervals=with_equal_names(ends),
-            groups=group_metrics(evaluation, self._counts, self._ks),
+            groups=group_metrics(evaluation, self._spec.item_counts, self._ks),
             exposure=exposure(evaluation.recommended, len(self._counts)),
         )
 
