@@ -160,6 +160,7 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--groups", action="store_true", help="also print metrics by history length and popularity")
     parser.add_argument("--seed", type=int, default=0, help="of intervals and drawn items (default: %(default)s)")
+    parser.add_argument("--report", metavar="OUT.html", help="also write a self-contained page: curves, tables, origin")
     parser.add_argument("--no-card", action="store_true", help="leave no result card in RUN")
 
 
@@ -280,6 +281,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         sampled=args.sampled,
         seed=args.seed,
         card=not args.no_card,
+        report=args.report,
         command=shlex.join(["tfrec", *args.argv]),
         quiet=args.quiet,
     )

@@ -13,11 +13,6 @@ from tfrec_zoo.errors import ConfigError, DataError
 from tfrec_zoo.evaluation.report import evaluate_run, print_report
 
 
-@pytest.fixture
-def run(runs: tuple[Path, Path], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(runs[0], tmp_path / "RUN"))
-
-
 def resplit(data: Path, copy: Path) -> Path:
     """The same dataset under another split hash, as a split by other options would have."""
     shutil.copytree(data, copy)

@@ -14,8 +14,9 @@ from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.evaluation.baselines import Markov, Popularity
 from tfrec_zoo.evaluation.evaluator import Evaluator, Scorer
 from tfrec_zoo.evaluation.figures import LIST_LENGTH, LIST_METRICS, Figures, Figuring
+from tfrec_zoo.evaluation.html_report import write_page
 from tfrec_zoo.evaluation.provenance import check_same_split
-from tfrec_zoo.evaluation.result_card import result_card, seen_items, with_interval, write_card
+from tfrec_zoo.evaluation.result_card import describe, headline_metrics, result_card, with_interval, write_card
 from tfrec_zoo.evaluation.sampled import Sampling
 from tfrec_zoo.metrics.bootstrap import RESAMPLES
 from tfrec_zoo.runs.run_directory import RunDirectory
@@ -32,6 +33,7 @@ def evaluate_run(
     sampled: str | None = None,
     seed: int = 0,
     card: bool = True,
+    report: str | os.PathLike[str] | None = None,
     command: str | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -48,7 +50,8 @@ def evaluate_run(
         sampled: "uniform:100" or "popularity:100": rank the target among drawn items, to compare with a paper.
         seed: Of the bootstrap and of sampled candidates.
         card: Write the result card.
-        command: Command line to note on the card.
+        report: Also write one self-contained HTML page here.
+        command: Command line to note on the card and the page.
         quiet: No progress.
 
     Returns:
@@ -58,7 +61,7 @@ def evaluate_run(
     Raises:
         ConfigError: No run in `workdir`, or a cut-off out of range.
         DataError: The dataset is damaged, another one, or has no held-out users.
-        EvaluationError: The scores are not finite, or the card cannot be written.
+        EvaluationError: The scores are not finite, or the card or the page cannot be written.
     """
     start = time.perf_counter()
     run = RunDirectory.open(workdir)
@@ -85,6 +88,7 @@ def evaluate_run(
             figuring = figuring or Figuring(spec, evaluator.ks, seed)
             task = progress.add_task(scorer_name, total=evaluator.users)
             figures[scorer_name] = figuring(evaluator(lambda users, task=task: progress.advance(task, users)))  # type: ignore[misc]
+    exposures = {scorer_name: reached.exposure for scorer_name, reached in figures.items()}
     own = figures.pop(name)
     result = {
         "model": name,
@@ -108,6 +112,8 @@ def evaluate_run(
     }
     if card and split == "test" and not sampling:
         write_card(result_card(result, run, spec, model.count_params(), command), run)
+    if report:
+        write_page(report, result, exposures, run, spec, command)
     return result
 
 
@@ -139,19 +145,3 @@ def print_report(report: Mapping[str, Any], groups: bool = False) -> None:
                 [[name, group["users"], *(group[metric] for metric in headline)] for name, group in members.items()],
                 title=f"{report['model']} by {title}",
             )
-
-
-def headline_metrics(metrics: Mapping[str, float]) -> list[str]:
-    """NDCG and hit rate at 10, or at the first cut-off where 10 is none, and MRR."""
-    cut_offs = [name.partition("@")[2] for name in metrics if name.startswith("ndcg@")]
-    k = "10" if "10" in cut_offs else cut_offs[0]
-    return [f"ndcg@{k}", f"hr@{k}", "mrr"]
-
-
-def describe(report: Mapping[str, Any]) -> str:
-    """The protocol in a line."""
-    protocol = report["protocol"]
-    candidates = protocol["candidates"]
-    if not candidates.startswith("sampled"):
-        candidates += f" of {report['items']:,} items"
-    return f"{report['users']:,} users, {candidates}, {protocol['split']} {protocol['part']}, {seen_items(protocol)}"

@@ -128,6 +128,22 @@ def with_interval(value: float, ends: list[float] | None) -> str:
     return f"{value:,.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
 
 
+def headline_metrics(metrics: Mapping[str, float]) -> list[str]:
+    """NDCG and hit rate at 10, or at the first cut-off where 10 is none, and MRR."""
+    cut_offs = [name.partition("@")[2] for name in metrics if name.startswith("ndcg@")]
+    k = "10" if "10" in cut_offs else cut_offs[0]
+    return [f"ndcg@{k}", f"hr@{k}", "mrr"]
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """The protocol in a line."""
+    protocol = report["protocol"]
+    candidates = protocol["candidates"]
+    if not candidates.startswith("sampled"):
+        candidates += f" of {report['items']:,} items"
+    return f"{report['users']:,} users, {candidates}, {protocol['split']} {protocol['part']}, {seen_items(protocol)}"
+
+
 def seen_items(protocol: Mapping[str, Any]) -> str:
     """What the protocol does with seen items, in words."""
     return "seen items filtered" if protocol["filter_seen"] else "seen items not filtered"
