@@ -187,7 +187,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the benchmark: train")
+    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate")
     parser.add_argument("--data", metavar="DATA", help="dataset to measure on (default: synthetic data)")
     _json_argument(parser)
 

@@ -97,7 +97,7 @@ def test_a_list_ends_where_no_item_is_left(spec: DatasetSpec) -> None:
 
 def test_memory_is_bounded_over_large_catalogues() -> None:
     assert users_at_once(1_000) == 256
-    assert 4 * 1_000_000 * users_at_once(1_000_000) <= 64 * 2**20
+    assert 4 * 1_000_000 * users_at_once(1_000_000) <= 32 * 2**20
     assert users_at_once(10**9) == 1
 
 

@@ -23,7 +23,7 @@ from tfrec_zoo.metrics.ranking import summarize
 from tfrec_zoo.preprocessing.seen import leave_out
 
 DEFAULT_KS = (1, 5, 10, 20, 50)
-SCORE_BYTES = 64 * 2**20
+SCORE_BYTES = 32 * 2**20
 """Largest score matrix of a batch; the pass holds a few of this size at once."""
 _LARGEST_BATCH = 256
 
@@ -203,6 +203,8 @@ def target_ranks(scores: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """
     column = target - FIRST_ITEM_ID
     own = tf.gather(scores, tf.maximum(column, 0), batch_dims=1)[:, None]
-    higher = tf.math.count_nonzero(scores > own, axis=1, dtype=tf.float64)
-    equal = tf.math.count_nonzero(scores == own, axis=1, dtype=tf.float64) - 1.0
-    return tf.where(column >= 0, 1.0 + higher + 0.5 * equal, tf.constant(np.inf, tf.float64))
+    # count_nonzero holds a matrix of its dtype: 32 bits make it no larger than the scores.
+    higher = tf.math.count_nonzero(scores > own, axis=1, dtype=tf.int32)
+    equal = tf.math.count_nonzero(scores == own, axis=1, dtype=tf.int32) - 1
+    rank = 1.0 + tf.cast(higher, tf.float64) + 0.5 * tf.cast(equal, tf.float64)
+    return tf.where(column >= 0, rank, tf.constant(np.inf, tf.float64))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 _WIDTH, _HEIGHT = 540, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 16, 12, 46
 _DASHES = ("", "7 4", "2 3", "9 3 2 3")
 
 
