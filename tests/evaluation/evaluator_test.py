@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -68,6 +69,24 @@ def test_seen_items_are_left_out_however_short_the_history_is(tmp_path_factory: 
     for batch in evaluation_batches(spec, "test", 8):
         assert batch["history"].shape[1] == 2
         assert batch["seen"].row_lengths().numpy().min() > 2
+
+
+def test_metrics_agree_with_a_naive_loop(spec: DatasetSpec) -> None:
+    """Every metric from its definition, an item and a user at a time."""
+    scorer = FixedScores(spec.catalog_size)
+    metrics = Evaluator(scorer, spec, filter_seen=True, batch_size=16)().metrics
+    ranks = []
+    for batch in evaluation_batches(spec, "test", 7):
+        scores = scorer.score(batch["history"]).numpy()
+        for row, target, seen in zip(scores, batch["target"].numpy(), batch["seen"].to_list(), strict=True):
+            ranks.append(naive_rank(row, target, set(seen)))
+    users = len(ranks)
+    assert metrics["mrr"] == pytest.approx(sum(1 / rank for rank in ranks) / users)
+    for k in (1, 5, 10, 20):
+        hits = [rank for rank in ranks if rank <= k]
+        assert metrics[f"hr@{k}"] == metrics[f"recall@{k}"] == pytest.approx(len(hits) / users)
+        assert metrics[f"ndcg@{k}"] == pytest.approx(sum(1 / math.log2(1 + rank) for rank in hits) / users)
+        assert metrics[f"mrr@{k}"] == metrics[f"map@{k}"] == pytest.approx(sum(1 / rank for rank in hits) / users)
 
 
 @pytest.mark.parametrize("filter_seen", [False, True])
