@@ -31,6 +31,7 @@ WAYS = {
     "count": "ranks counted (tfrec evaluate during training)",
     "count+lists": f"ranks counted, {LIST_LENGTH} best items kept (tfrec evaluate)",
     "sort": "every row sorted, the same batches",
+    "keep": "scores of all users kept at once, not yet sorted",
 }
 _DIM = 32
 
@@ -75,6 +76,8 @@ def measure(way: str, data: str | os.PathLike[str]) -> dict[str, Any]:
     start = time.perf_counter()
     if way.startswith("count"):
         Evaluator(scorer, spec, filter_seen=True, list_length=LIST_LENGTH if way == "count+lists" else 0)()
+    elif way == "keep":
+        _keep_all(scorer, spec)
     else:
         _score_all(scorer, spec, sort=way == "sort")
     seconds, peak = time.perf_counter() - start, _peak_mib()
@@ -101,6 +104,15 @@ def _score_all(scorer: FactorScores, spec: DatasetSpec, sort: bool) -> None:
     step = tf.function(rank, input_signature=[batches.element_spec])
     for batch in batches:
         step(batch)
+
+
+def _keep_all(scorer: FactorScores, spec: DatasetSpec) -> None:
+    kept = np.empty((spec.records("sequences", "test"), spec.catalog_size), np.float32)
+    done = 0
+    for batch in evaluation_batches(spec, "test", users_at_once(spec.catalog_size)):
+        scores = scorer.score(batch["history"]).numpy()
+        kept[done : done + len(scores)] = scores
+        done += len(scores)
 
 
 def _in_a_process(way: str, data: Path) -> dict[str, Any]:
