@@ -17,7 +17,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["tfrec_zoo*", "beam_jobs*", "serving*"]),
-    package_data={"tfrec_zoo": ["configs/*.yaml"], "serving": ["config/*"]},
+    package_data={"tfrec_zoo": ["configs/*.yaml", "evaluation/*.css"], "serving": ["config/*"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.12",

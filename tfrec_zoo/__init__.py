@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from tfrec_zoo.evaluation.baselines import Markov, Popularity
+    from tfrec_zoo.evaluation.comparison import compare_runs
     from tfrec_zoo.evaluation.evaluator import Evaluation, Evaluator
     from tfrec_zoo.evaluation.report import evaluate_run
     from tfrec_zoo.export.export_run import export_run
@@ -50,6 +51,7 @@ _MODULES = {
     "SASRec": "models.sasrec",
     "TfrecError": "errors",
     "TrainingError": "errors",
+    "compare_runs": "evaluation.comparison",
     "evaluate_run": "evaluation.report",
     "evaluation_batches": "data.sequences",
     "export_run": "export.export_run",
@@ -75,6 +77,7 @@ __all__ = [
     "SASRec",
     "TfrecError",
     "TrainingError",
+    "compare_runs",
     "evaluate_run",
     "evaluation_batches",
     "export_run",

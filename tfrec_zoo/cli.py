@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -76,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("models", _models, "list the zoo: paper, objective, needs, parameters", _models_arguments)
     add("train", _train, "train a model on a dataset", _train_arguments)
     add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", _evaluate_arguments)
+    add("compare", _compare, "compare two runs user by user", _compare_arguments)
     add("export", _export, "write a SavedModel version, checked by the gate", _export_arguments)
     add("serve", _serve, "serve SavedModels over TensorFlow Serving's gRPC API", server_options.add_arguments)
     add("query", _query, "ask a model server for recommendations", serving_query.add_arguments)
@@ -153,6 +155,26 @@ def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--filter-seen", action="store_true", help="leave the user's earlier items out of the ranking")
     parser.add_argument("--ks", type=int, nargs="+", metavar="K", help="cut-offs (default: 1 5 10 20 50)")
+    parser.add_argument(
+        "--sampled", metavar="LAW:N", help="rank among N drawn items (uniform:100, popularity:100), as some papers do"
+    )
+    parser.add_argument("--groups", action="store_true", help="also print metrics by history length and popularity")
+    parser.add_argument("--seed", type=int, default=0, help="of intervals and drawn items (default: %(default)s)")
+    parser.add_argument("--report", metavar="OUT.html", help="also write a self-contained page: curves, tables, origin")
+    parser.add_argument("--no-card", action="store_true", help="leave no result card in RUN")
+
+
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs=2, metavar="RUN", help="two run directories")
+    parser.add_argument("--data", metavar="DATA", help="the dataset of both (default: the first one's result card's)")
+    parser.add_argument("--split", choices=("valid", "test"), default="test", help="part (default: %(default)s)")
+    parser.add_argument("--filter-seen", action="store_true", help="leave the user's earlier items out of the ranking")
+    parser.add_argument(
+        "--metric", default="ndcg@10", metavar="M@K", help="ndcg, hr, recall, mrr or map @K, or mrr (default: ndcg@10)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    _json_argument(parser)
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -165,7 +187,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _bench_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the benchmark: train")
+    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate")
     parser.add_argument("--data", metavar="DATA", help="dataset to measure on (default: synthetic data)")
     _json_argument(parser)
 
@@ -251,11 +273,41 @@ def _evaluate(args: argparse.Namespace) -> int:
     from tfrec_zoo.evaluation.report import evaluate_run, print_report
 
     report = evaluate_run(
-        args.workdir, args.data, split=args.split, filter_seen=args.filter_seen, ks=args.ks, quiet=args.quiet
+        args.workdir,
+        args.data,
+        split=args.split,
+        filter_seen=args.filter_seen,
+        ks=args.ks,
+        sampled=args.sampled,
+        seed=args.seed,
+        card=not args.no_card,
+        report=args.report,
+        command=shlex.join(["tfrec", *args.argv]),
+        quiet=args.quiet,
     )
     if args.json != "-":
-        print_report(report)
+        print_report(report, groups=args.groups)
     _write_json(report, args.json)
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    _quiet_tensorflow(args)
+    from tfrec_zoo.evaluation.comparison import compare_runs, print_comparison
+
+    result = compare_runs(
+        args.runs[0],
+        args.runs[1],
+        args.data,
+        metric=args.metric,
+        split=args.split,
+        filter_seen=args.filter_seen,
+        seed=args.seed,
+        quiet=args.quiet,
+    )
+    if args.json != "-":
+        print_comparison(result)
+    _write_json(result, args.json)
     return 0
 
 

@@ -22,7 +22,7 @@ class TrainingError(TfrecError):
 
 
 class EvaluationError(TfrecError):
-    """A model's scores cannot be ranked: they are not finite, or not of the catalogue's width."""
+    """Scores cannot be ranked (not finite, not of the catalogue's width), or the figures cannot be written."""
 
 
 class ExportError(TfrecError):

@@ -25,3 +25,11 @@ def test_a_miss_counts_in_the_denominator_only() -> None:
 def test_a_tie_across_the_cut_off_is_a_miss() -> None:
     # Two items tied on places 10 and 11 both rank at 10.5.
     assert hit_rate(np.array([10.5]), 10)[0] == 0
+
+
+def test_recall_and_map_are_other_names_of_hit_rate_and_mrr() -> None:
+    metrics = summarize(RANKS, (2, 10))
+    for k in (2, 10):
+        assert metrics[f"recall@{k}"] == metrics[f"hr@{k}"]
+        assert metrics[f"map@{k}"] == metrics[f"mrr@{k}"]
+    assert {"recall", "map"}.isdisjoint(metrics)

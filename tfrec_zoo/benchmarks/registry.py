@@ -10,7 +10,10 @@ from typing import Any
 
 from tfrec_zoo.errors import ConfigError
 
-BENCHMARKS = {"train": "tfrec_zoo.benchmarks.training_throughput"}
+BENCHMARKS = {
+    "evaluate": "tfrec_zoo.benchmarks.evaluation_cost",
+    "train": "tfrec_zoo.benchmarks.training_throughput",
+}
 
 
 def bench(name: str, data: str | os.PathLike[str] | None = None) -> dict[str, Any]:

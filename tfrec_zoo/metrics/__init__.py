@@ -1,1 +1,1 @@
-"""Metrics, as functions of ranks."""
+"""Metrics: pure numpy functions of ranks, of recommended lists, or of one value a user."""
