@@ -3,11 +3,13 @@
 Parsing after batching is about five times faster than record by record, so every view batches serialized records first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from tfrec_zoo.dataset_spec import FeatureSpec
+from tfrec_zoo.dataset_spec import DatasetSpec, FeatureSpec
+from tfrec_zoo.errors import DataError
 
 CACHE_BYTES = 256 * 2**20
 """Shards up to this size together are kept in memory after the first pass."""
@@ -19,6 +21,44 @@ def read(paths: Sequence[str]) -> tf.data.Dataset:
     """Serialized records of some shards, in the order of the list."""
     compression = "GZIP" if paths and paths[0].endswith(".gz") else ""
     return tf.data.TFRecordDataset(list(paths), compression_type=compression, buffer_size=8 * 2**20)
+
+
+def explained(batches: Iterable[Any], spec: DatasetSpec) -> Iterator[Any]:
+    """The same batches; what TensorFlow says of an unreadable shard becomes an error that names the file.
+
+    Args:
+        batches: A dataset over shards of `spec`.
+        spec: The dataset.
+
+    Raises:
+        DataError: A shard is damaged, has gone, or holds something other than the dataset's records.
+    """
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+            said = " ".join(str(error.message).split())[:200]
+            where = _first_unreadable(spec) or f"a shard of {spec.directory}"
+            raise DataError(f"{where} is damaged ({said}). Restore it, or run `tfrec prepare` again.") from error
+        yield batch
+
+
+def _first_unreadable(spec: DatasetSpec) -> str | None:
+    # TensorFlow's messages don't say which of the shards it was.
+    for file in spec.files:
+        if ".tfrecord" not in file.path:
+            continue
+        path = str(spec.directory / file.path)
+        try:
+            found = sum(1 for _ in read([path]))
+        except tf.errors.OpError:
+            return path
+        if found != file.records:
+            return path
+    return None
 
 
 def parse(serialized: tf.Tensor, features: Mapping[str, FeatureSpec]) -> dict[str, tf.Tensor]:

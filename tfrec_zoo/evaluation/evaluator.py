@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from tfrec_zoo.data import records
 from tfrec_zoo.data.sequences import evaluation_batches
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.errors import ConfigError, DataError, EvaluationError
@@ -99,7 +100,7 @@ class Evaluator:
         """
         start = time.perf_counter()
         ranks: list[np.ndarray] = []
-        for batch in self._batches:
+        for batch in records.explained(self._batches, self._spec):
             batch_ranks, finite = self._rank(batch)
             if not finite:
                 raise EvaluationError(
