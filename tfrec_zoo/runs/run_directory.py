@@ -192,8 +192,8 @@ class RunDirectory:
             )
 
     def _clear(self) -> None:
-        # Not the directory itself, which carries the lock.
-        for entry in self.path.iterdir():
+        # Not the directory itself, which carries the lock; what says whose directory it is goes last.
+        for entry in sorted(self.path.iterdir(), key=lambda entry: (entry.name == _CONFIG, entry.name == _RESULT)):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
