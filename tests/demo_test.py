@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli_test import tfrec
+from tests.history_of_a_log import histories
+from tests.road_test import check_stock_client
 
 ML_100K = Path(__file__).parents[2] / "shared" / "data" / "ml-100k" / "interactions.csv"
 
@@ -29,10 +31,12 @@ def test_the_demo_learns_and_serves(tmp_path: Path) -> None:
 @pytest.mark.skipif(not ML_100K.is_file(), reason="ML-100K is not at hand; its licence forbids shipping it")
 def test_bert4rec_on_ml_100k(tmp_path: Path) -> None:
     data, run = tmp_path / "DATA", tmp_path / "RUN"
+    exported = tmp_path / "bert4rec"
     steps = [
         ["prepare", "--input", ML_100K, "--output", data],
         ["train", "bert4rec", "--data", data, "--workdir", run, "--refit", "--json", tmp_path / "train.json"],
         ["evaluate", "--workdir", run, "--data", data, "--filter-seen", "--json", tmp_path / "evaluate.json"],
+        ["export", "--workdir", run, "--data", data, "--output", exported],
     ]
     for step in steps:
         done = tfrec(*step, timeout=900)
@@ -43,3 +47,4 @@ def test_bert4rec_on_ml_100k(tmp_path: Path) -> None:
     assert report["metrics"]["ndcg@10"] >= 0.085
     assert report["metrics"]["ndcg@10"] > report["baselines"]["markov"]["ndcg@10"]
     assert report["baselines"]["markov"]["ndcg@10"] > report["baselines"]["popularity"]["ndcg@10"]
+    check_stock_client(tmp_path, list(histories(ML_100K).values())[:100])

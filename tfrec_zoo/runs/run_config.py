@@ -29,6 +29,8 @@ class TrainingConfig(Config):
         warmup_share: Share of the steps with a linear rise from 0.
         weight_decay: Decoupled weight decay (AdamW); biases and LayerNorm are excluded.
         clip_norm: Largest global norm of the gradient; none without it.
+        ema_momentum: Keep an exponential moving average of the weights with this momentum; it is what is validated and
+            saved. None uses the weights as they are.
         windows: "random" or "latest": which part of a longer history a step sees.
         validate_every: Epochs between two validations.
         patience: Validations without a better NDCG@10 before training stops.
@@ -43,6 +45,7 @@ class TrainingConfig(Config):
     warmup_share: float = pydantic.Field(0.0, ge=0, lt=1)
     weight_decay: float = pydantic.Field(0.0, ge=0)
     clip_norm: float | None = pydantic.Field(None, gt=0)
+    ema_momentum: float | None = pydantic.Field(None, gt=0, lt=1)
     windows: Literal["random", "latest"] = "random"
     validate_every: int = pydantic.Field(1, ge=1)
     patience: int = pydantic.Field(10, ge=1)

@@ -1,6 +1,10 @@
-"""Optimizer of a run: Adam with a warm-up and decay schedule, weight decay that spares biases and LayerNorm."""
+"""Optimizer of a run: Adam with warm-up and decay, weight decay that spares biases and LayerNorm, weight averaging."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -34,9 +38,33 @@ def make_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizers
         config: The run's training configuration.
         total_steps: Steps of the whole run, for the schedule.
     """
-    schedule = make_schedule(config, total_steps)
+    options: dict[str, Any] = {"learning_rate": make_schedule(config, total_steps), "global_clipnorm": config.clip_norm}
+    if config.ema_momentum is not None:
+        options |= {"use_ema": True, "ema_momentum": config.ema_momentum}
     if not config.weight_decay:
-        return keras.optimizers.Adam(schedule, global_clipnorm=config.clip_norm)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
+        return keras.optimizers.Adam(**options)
+    optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **options)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+@contextlib.contextmanager
+def averaged_weights(model: keras.Model) -> Iterator[None]:
+    """Puts the moving average of the weights in their place for the length of a `with` block.
+
+    The average over the last steps is what is validated and saved: a snapshot between two steps of a high learning rate
+    is a matter of luck. Does nothing for an optimizer that keeps no average.
+
+    Args:
+        model: Compiled with the optimizer that trains it.
+    """
+    if not model.optimizer.use_ema:
+        yield
+        return
+    weights = [variable.numpy() for variable in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, weights, strict=True):
+            variable.assign(value)

@@ -17,7 +17,7 @@ from tfrec_zoo.models.registry import get_model
 from tfrec_zoo.runs.run_config import RunConfig, load_config
 from tfrec_zoo.runs.run_directory import RunDirectory
 from tfrec_zoo.training.checkpoints import Checkpoint, Checkpoints
-from tfrec_zoo.training.optimizers import make_optimizer
+from tfrec_zoo.training.optimizers import averaged_weights, make_optimizer
 from tfrec_zoo.training.progress import TrainingProgress
 from tfrec_zoo.training.state import FIT, REFIT, TrainingState, write_history
 from tfrec_zoo.training.trainer import BEST_METRIC, Trainer, steps_per_epoch
@@ -93,7 +93,8 @@ def _train(
         begin = TrainingState(REFIT, chosen=chosen)
         trainer, state = _trainer(config, spec, TRAIN_AND_VALID, begin, last, progress, checkpoints)
         refitted = trainer.fit_steps(chosen.best_step, state)
-        checkpoints.keep_best(trainer.model)
+        with averaged_weights(trainer.model):
+            checkpoints.keep_best(trainer.model)
         checkpoints.finish_best(trainer.model)
         write_history(refitted.history, run.path / "refit.csv")
     summary = {

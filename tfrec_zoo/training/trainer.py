@@ -24,6 +24,7 @@ from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.runs.run_config import TrainingConfig
 from tfrec_zoo.training.checkpoints import Checkpoints, all_finite
 from tfrec_zoo.training.non_finite import find_divergence
+from tfrec_zoo.training.optimizers import averaged_weights
 from tfrec_zoo.training.progress import TrainingProgress
 from tfrec_zoo.training.state import TrainingResult, TrainingState
 
@@ -104,15 +105,16 @@ class Trainer:
             if epoch % self.config.validate_every and epoch != self.config.epochs:
                 continue
             self._check_weights(state)
-            metrics = evaluate().metrics
-            value = metrics[next(name for name in metrics if name.startswith("ndcg"))]
-            best = not value <= result.best_value
-            if best:
-                result.best_step, result.best_value, state.waited = result.steps, value, 0
-                if self._checkpoints:
-                    self._checkpoints.keep_best(self.model)
-            else:
-                state.waited += 1
+            with averaged_weights(self.model):
+                metrics = evaluate().metrics
+                value = metrics[next(name for name in metrics if name.startswith("ndcg"))]
+                best = not value <= result.best_value
+                if best:
+                    result.best_step, result.best_value, state.waited = result.steps, value, 0
+                    if self._checkpoints:
+                        self._checkpoints.keep_best(self.model)
+                else:
+                    state.waited += 1
             result.history.append({**row, **{f"val_{name}": figure for name, figure in metrics.items()}})
             shown = {name: metrics[name] for name in metrics if name.startswith(("ndcg", "hr"))}
             self._progress.validation(epoch, row["loss"], row["sequences_per_s"], shown, best)
@@ -124,6 +126,8 @@ class Trainer:
 
     def fit_steps(self, steps: int, state: TrainingState | None = None) -> TrainingResult:
         """Trains a fixed number of steps without validation, as a refit does.
+
+        The model ends with its weights as they are; `averaged_weights` puts their average in place.
 
         Args:
             steps: Steps of the whole phase.
