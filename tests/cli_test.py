@@ -10,7 +10,8 @@ import pytest
 
 from tfrec_zoo.cli import main
 
-COMMANDS = ("demo", "synth", "prepare", "models", "train", "evaluate", "compare", "export", "serve", "query", "bench")
+COMMANDS = ("demo", "synth", "movielens", "prepare", "models", "train", "evaluate", "compare", "export", "serve")
+COMMANDS += ("query", "bench")
 
 
 def tfrec(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:

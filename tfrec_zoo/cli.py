@@ -73,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     add("demo", _demo, "see the whole road once, on synthetic data", _demo_arguments)
     add("synth", _synth, "write a synthetic interaction log with known structure", _synth_arguments)
+    add("movielens", _movielens, "write MovieLens as standard CSVs", _movielens_arguments)
     add("prepare", _prepare, "turn a log into a dataset directory (Beam)", _prepare_arguments)
     add("models", _models, "list the zoo: paper, objective, needs, parameters", _models_arguments)
     add("train", _train, "train a model on a dataset", _train_arguments)
@@ -124,6 +125,13 @@ def _synth_arguments(parser: argparse.ArgumentParser) -> None:
     _json_argument(parser)
 
 
+def _movielens_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--variant", required=True, choices=("100k", "1m", "20m"), help="number of ratings")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where the CSVs go")
+    parser.add_argument("--source", metavar="FILE", help="the archive or its folder (default: it is downloaded)")
+    _json_argument(parser)
+
+
 def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
     from beam_jobs.options import add_arguments
 
@@ -145,7 +153,9 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help="of every random choice (default: the configuration's, 0)")
     parser.add_argument("--refit", action="store_true", help="then train the chosen number of steps on train + valid")
-    parser.add_argument("--overwrite", action="store_true", help="drop a finished run in RUN")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="drop the run in RUN; without it, an unfinished one goes on"
+    )
 
 
 def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -217,6 +227,17 @@ def _synth(args: argparse.Namespace) -> int:
     if args.json != "-":
         print(truth.summary())
     _write_json(truth.to_json(), args.json)
+    return 0
+
+
+def _movielens(args: argparse.Namespace) -> int:
+    from tfrec_zoo.data.movielens import movielens
+
+    result = movielens(args.variant, args.output, args.source)
+    if args.json != "-":
+        counts = "{interactions:,} interactions of {users:,} users, {items:,} items".format_map(result)
+        print(f"{counts}  {'  '.join(result['files'])}")
+    _write_json(result, args.json)
     return 0
 
 

@@ -4,11 +4,13 @@ Parsing after batching is about five times faster than record by record, so ever
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from tfrec_zoo.dataset_spec import FeatureSpec
+from tfrec_zoo.dataset_spec import DatasetSpec, FeatureSpec
+from tfrec_zoo.errors import DataError
 
 PARALLEL_CALLS = min(os.cpu_count() or 1, 8)
 """Batches that are prepared at the same time."""
@@ -34,6 +36,44 @@ def fixed_parallelism(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
+
+
+def explained(batches: Iterable[Any], spec: DatasetSpec) -> Iterator[Any]:
+    """The same batches; what TensorFlow says of an unreadable shard becomes an error that names the file.
+
+    Args:
+        batches: A dataset over shards of `spec`.
+        spec: The dataset.
+
+    Raises:
+        DataError: A shard is damaged, has gone, or holds something other than the dataset's records.
+    """
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+            said = " ".join(str(error.message).split())[:200]
+            where = _first_unreadable(spec) or f"a shard of {spec.directory}"
+            raise DataError(f"{where} is damaged ({said}). Restore it, or run `tfrec prepare` again.") from error
+        yield batch
+
+
+def _first_unreadable(spec: DatasetSpec) -> str | None:
+    # TensorFlow's messages don't say which of the shards it was.
+    for file in spec.files:
+        if ".tfrecord" not in file.path:
+            continue
+        path = str(spec.directory / file.path)
+        try:
+            found = sum(1 for _ in read([path]))
+        except tf.errors.OpError:
+            return path
+        if found != file.records:
+            return path
+    return None
 
 
 def parse(serialized: tf.Tensor, features: Mapping[str, FeatureSpec]) -> dict[str, tf.Tensor]:

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from tfrec_zoo.data import records
 from tfrec_zoo.data.sequences import evaluation_batches
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.errors import ConfigError, DataError, EvaluationError
@@ -123,7 +124,7 @@ class Evaluator:
         """
         start, done = time.perf_counter(), 0
         parts: list[dict[str, np.ndarray]] = []
-        for batch in self._batches:
+        for batch in records.explained(self._batches, self._spec):
             part = {name: tensor.numpy() for name, tensor in self._rank(batch, tf.constant(done, tf.int64)).items()}
             if not part.pop("finite"):
                 raise EvaluationError(

@@ -35,6 +35,7 @@ class TrainingConfig(Config):
         validate_every: Epochs between two validations.
         patience: Validations without a better NDCG@10 before training stops.
         filter_seen: Whether validation leaves seen items out of the ranking.
+        save_every: Steps between two checkpoints, beside one at every validation; a crash loses no more than these.
     """
 
     batch_size: int = pydantic.Field(128, ge=1)
@@ -49,6 +50,7 @@ class TrainingConfig(Config):
     validate_every: int = pydantic.Field(1, ge=1)
     patience: int = pydantic.Field(10, ge=1)
     filter_seen: bool = True
+    save_every: int = pydantic.Field(1000, ge=1)
 
 
 class RunConfig(Config):

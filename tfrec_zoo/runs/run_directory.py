@@ -2,17 +2,20 @@
 
 RUN/config.yaml    the resolved configuration, written first
 RUN/model.keras    the best model so far, or the refitted one
+RUN/checkpoints/   where an interrupted run goes on (training/checkpoints.py)
 RUN/history.csv    one row a validation (refit.csv: one row an epoch of the refit)
 RUN/train.json     the result and the dataset's identity, written last: a run without it is not finished
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: RunConfig, overwrite: bool = False) -> RunDirectory:
-        """Starts a run: makes the directory and writes its configuration.
+        """Starts a run: makes the directory and writes its configuration. A run that did not finish is taken up again.
 
         Args:
             path: The directory; made where it is missing.
@@ -48,16 +51,18 @@ class RunDirectory:
             overwrite: Drop a run that is there.
 
         Raises:
-            TrainingError: A run is there and `overwrite` is off, something else is, or the directory cannot be made.
+            TrainingError: A finished run or one of another configuration is there and `overwrite` is off, something
+                else is, or the directory cannot be made.
         """
         run = cls(Path(path))
         if run.path.is_dir() and any(run.path.iterdir()):
             if not (run.path / _CONFIG).exists():
                 raise TrainingError(f"{path} is not empty and holds no run. Choose another --workdir.")
             if not overwrite:
-                state = "a finished run" if run.result() else "a run that did not finish"
-                raise TrainingError(f"{path} holds {state}. Choose another --workdir, or train anew with --overwrite.")
-            shutil.rmtree(run.path)
+                run._check_that_it_goes_on(config)
+                run._drop_leftovers()
+                return run
+            run._clear()
         try:
             run.path.mkdir(parents=True, exist_ok=True)
             run._write(_CONFIG, config.to_yaml())
@@ -80,6 +85,29 @@ class RunDirectory:
                 )
         return run
 
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes from training in the directory, which is made; the lock ends with the process.
+
+        Raises:
+            TrainingError: Another process has it, or the directory cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDONLY)  # the directory itself: no lock file that a kill would leave
+        except OSError as error:
+            raise TrainingError(f"the run directory {self.path} cannot be written: {error}") from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TrainingError(f"another process is training in {self.path}. Choose another --workdir.") from None
+            except OSError:
+                pass  # a file system without locks
+            yield
+        finally:
+            os.close(descriptor)
+
     def config(self) -> RunConfig:
         """The resolved configuration of the run."""
         return RunConfig.parse(read_yaml(self.path / _CONFIG))
@@ -89,11 +117,25 @@ class RunDirectory:
         path = self.path / _RESULT
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
+    def has_model(self) -> bool:
+        """Whether a model was saved."""
+        return (self.path / _MODEL).is_file()
+
     def save_model(self, model: Recommender) -> None:
-        """Replaces the run's model, so that a crash in between leaves the earlier one."""
+        """Replaces the run's model, so that a crash in between leaves the earlier one.
+
+        Raises:
+            OSError: The disk is full, or the file cannot be written; nothing of it stays.
+        """
         temporary = self.path / f".{os.getpid()}.{_MODEL}"
-        model.save(temporary)
-        os.replace(temporary, self.path / _MODEL)
+        try:
+            model.save(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path / _MODEL)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def load_model(self, spec: DatasetSpec) -> Recommender:
         """Loads the run's model for a dataset.
@@ -120,11 +162,59 @@ class RunDirectory:
         return model
 
     def finish(self, result: Mapping[str, Any], spec: DatasetSpec) -> None:
-        """Writes the result with the identity of the dataset; the run is finished then."""
-        identity = {"split_hash": spec.split.hash, "vocabulary_hash": spec.vocabulary_hash("item")}
-        self._write(_RESULT, json.dumps({**result, **identity}, indent=1) + "\n")
+        """Writes the result with the identity of the dataset; the run is finished then.
+
+        Raises:
+            TrainingError: The file cannot be written.
+        """
+        try:
+            self._write(_RESULT, json.dumps({**result, **self.identity(spec)}, indent=1) + "\n")
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path / _RESULT} cannot be written: {error.strerror}. Free some space and run again."
+            ) from error
+
+    @staticmethod
+    def identity(spec: DatasetSpec) -> dict[str, str]:
+        """What makes the dataset of a run this one and no other."""
+        return {"split_hash": spec.split.hash, "vocabulary_hash": spec.vocabulary_hash("item")}
+
+    def _check_that_it_goes_on(self, config: RunConfig) -> None:
+        advice = "Choose another --workdir, or train anew with --overwrite."
+        if self.result():
+            raise TrainingError(f"{self.path} holds a finished run. {advice}")
+        there, wanted = _flat(self.config().to_dict()), _flat(config.to_dict())
+        keys = [key for key in {**there, **wanted} if there.get(key) != wanted.get(key)]
+        if keys:
+            differences = ", ".join(f"{key} is {there.get(key)!r} there and {wanted.get(key)!r} now" for key in keys)
+            raise TrainingError(
+                f"{self.path} holds a run that did not finish, of another configuration: {differences}. {advice}"
+            )
+
+    def _clear(self) -> None:
+        # Not the directory itself, which carries the lock; what says whose directory it is goes last.
+        for entry in sorted(self.path.iterdir(), key=lambda entry: (entry.name == _CONFIG, entry.name == _RESULT)):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+    def _drop_leftovers(self) -> None:
+        for leftover in self.path.glob(".[0-9]*.*"):  # what a kill left of a file being written
+            leftover.unlink()
 
     def _write(self, name: str, text: str) -> None:
         temporary = self.path / f".{os.getpid()}.{name}"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.path / name)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, self.path / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
 
-from tfrec_zoo.data.sequences import TRAIN_AND_VALID
+from tfrec_zoo.data.sequences import TRAIN, TRAIN_AND_VALID, training_records
 from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.errors import DataError
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.models.registry import get_model
 from tfrec_zoo.runs.run_config import RunConfig, load_config
 from tfrec_zoo.runs.run_directory import RunDirectory
+from tfrec_zoo.training.checkpoints import Checkpoint, Checkpoints
 from tfrec_zoo.training.optimizers import averaged_weights, make_optimizer
 from tfrec_zoo.training.progress import TrainingProgress
-from tfrec_zoo.training.trainer import BEST_METRIC, Trainer, TrainingResult, steps_per_epoch, write_history
+from tfrec_zoo.training.state import FIT, REFIT, TrainingState, write_history
+from tfrec_zoo.training.trainer import BEST_METRIC, Trainer, steps_per_epoch
 
 
 def train(
@@ -34,7 +38,8 @@ def train(
     """Trains a model of the zoo and leaves it in a run directory.
 
     The number of steps is chosen on valid. With `refit`, a second model with the same seed is then trained that many
-    steps on train + valid, and is the one that the run keeps.
+    steps on train + valid, and is the one that the run keeps. A run that was interrupted goes on from its last
+    checkpoint when the same arguments are given again, and ends with the weights and figures of one that was not.
 
     Args:
         model: Name in the registry.
@@ -44,7 +49,7 @@ def train(
         assignments: "KEY=VALUE" strings over that.
         seed: Of every random choice.
         refit: Train the chosen number of steps on train + valid.
-        overwrite: Drop a finished run in `workdir`.
+        overwrite: Drop a run in `workdir`.
         quiet: No progress.
 
     Returns:
@@ -54,32 +59,55 @@ def train(
     Raises:
         ConfigError: An unknown model or key, or a value out of range.
         DataError: The dataset is missing or damaged, or too small to validate on.
-        TrainingError: The run directory is taken, or the loss is not finite.
+        TrainingError: The run directory is taken by a run that is finished, under way or of other arguments, or the
+            loss is not finite.
     """
     resolved = load_config(model, config, assignments, seed)
     model_class = get_model(model)
     spec = DatasetSpec.read(data)
     model_class.from_spec(spec, resolved.network)  # a configuration that makes no model leaves no run behind
-    run = RunDirectory.create(workdir, resolved, overwrite)
+    if not training_records(spec) or not spec.catalog_size:
+        raise DataError(f"{spec.directory} holds nothing to train on: it has no train sequences. Is the log empty?")
+    with RunDirectory(Path(workdir)).lock():
+        run = RunDirectory.create(workdir, resolved, overwrite)
+        with TrainingProgress(model, resolved.training.epochs, quiet) as progress:
+            return _train(run, resolved, spec, refit, progress)
 
-    trained = compiled_model(resolved, spec)
-    parameters = trained.count_params()
-    with TrainingProgress(model, resolved.training.epochs, quiet) as progress:
-        trainer = Trainer(trained, spec, resolved.training, seed=resolved.seed, progress=progress)
-        result = trainer.fit(keep_best=lambda: run.save_model(trained))
-        write_history(result.history, run.path / "history.csv")
-        refitted = _refit(run, resolved, spec, result, progress) if refit else None
+
+def _train(
+    run: RunDirectory, config: RunConfig, spec: DatasetSpec, refit: bool, progress: TrainingProgress
+) -> dict[str, Any]:
+    """Both phases, from where the run is to its end."""
+    checkpoints = Checkpoints(run, spec, refit, progress.note)
+    last = checkpoints.latest()
+    if last:
+        progress.note(f"going on with {run.path} from step {last.state.result.steps} of the {last.state.phase}")
+    chosen = last.state.chosen if last else None
+    if chosen is None:
+        trainer, state = _trainer(config, spec, TRAIN, TrainingState(FIT), last, progress, checkpoints)
+        chosen, last = trainer.fit(state), None
+        write_history(chosen.history, run.path / "history.csv")
+    refitted = None
+    if refit:
+        progress.note(f"refit on train + valid for the {chosen.best_step} steps that were best on valid")
+        begin = TrainingState(REFIT, chosen=chosen)
+        trainer, state = _trainer(config, spec, TRAIN_AND_VALID, begin, last, progress, checkpoints)
+        refitted = trainer.fit_steps(chosen.best_step, state)
+        with averaged_weights(trainer.model):
+            checkpoints.keep_best(trainer.model)
+        checkpoints.finish_best(trainer.model)
+        write_history(refitted.history, run.path / "refit.csv")
     summary = {
-        "model": model,
-        "steps": result.best_step if refit else result.steps,
-        "epochs": round(result.steps / trainer.steps_per_epoch, 2),
-        "seconds": round(result.seconds, 2),
-        "sequences_per_s": round(result.sequences_per_s, 1),
-        "data_wait_share": round(result.data_wait_share, 5),
+        "model": config.model,
+        "steps": chosen.best_step if refit else chosen.steps,
+        "epochs": round(chosen.steps / steps_per_epoch(spec, config.training), 2),
+        "seconds": round(chosen.seconds, 2),
+        "sequences_per_s": round(chosen.sequences_per_s, 1),
+        "data_wait_share": round(chosen.data_wait_share, 5),
         "best_metric": f"valid {BEST_METRIC}",
-        "best_value": result.best_value,
-        "best_step": result.best_step,
-        "parameters": parameters,
+        "best_value": chosen.best_value,
+        "best_step": chosen.best_step,
+        "parameters": trainer.model.count_params(),
         "refit_seconds": round(refitted.seconds, 2) if refitted else None,
     }
     run.finish(summary, spec)
@@ -107,14 +135,20 @@ def print_result(result: Mapping[str, Any]) -> None:
     )
 
 
-def _refit(
-    run: RunDirectory, config: RunConfig, spec: DatasetSpec, chosen: TrainingResult, progress: TrainingProgress
-) -> TrainingResult:
-    progress.note(f"refit on train + valid for the {chosen.best_step} steps that were best on valid")
+def _trainer(
+    config: RunConfig,
+    spec: DatasetSpec,
+    split: str,
+    begin: TrainingState,
+    last: Checkpoint | None,
+    progress: TrainingProgress,
+    checkpoints: Checkpoints,
+) -> tuple[Trainer, TrainingState]:
+    """A trainer at the last checkpoint, or at the beginning of a phase where there is none."""
     model = compiled_model(config, spec)
-    trainer = Trainer(model, spec, config.training, seed=config.seed, split=TRAIN_AND_VALID, progress=progress)
-    result = trainer.fit_steps(chosen.best_step)
-    with averaged_weights(model):
-        run.save_model(model)
-    write_history(result.history, run.path / "refit.csv")
-    return result
+    if last:
+        last.restore(model)
+    trainer = Trainer(
+        model, spec, config.training, seed=config.seed, split=split, progress=progress, checkpoints=checkpoints
+    )
+    return trainer, last.state if last else begin

@@ -1,65 +1,37 @@
-"""The training loop: the model's own `train_step` over endless batches, validation by ranking, the best kept."""
+"""The training loop: the model's own `train_step` over endless batches, validation by ranking, the best kept.
+
+Steps are a pure function of the configuration, the dataset and the step before: with the same variables at the same
+step, a run that was interrupted goes on bit for bit as one that was not. TensorFlow's op determinism stays off: on CPU
+equal runs have equal weights to the last bit without it.
+"""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfrec_zoo.data.records import PARALLEL_CALLS
+from tfrec_zoo.data.records import PARALLEL_CALLS, explained
 from tfrec_zoo.data.sequences import TRAIN, training_batches, training_records
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import TrainingError
 from tfrec_zoo.evaluation.evaluator import Evaluator
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.runs.run_config import TrainingConfig
+from tfrec_zoo.training.checkpoints import Checkpoints, all_finite
+from tfrec_zoo.training.non_finite import find_divergence
 from tfrec_zoo.training.optimizers import averaged_weights
 from tfrec_zoo.training.progress import TrainingProgress
+from tfrec_zoo.training.state import TrainingResult, TrainingState
 
 BEST_METRIC = "ndcg@10"
 
-
-@dataclasses.dataclass
-class TrainingResult:
-    """What a run did.
-
-    Attributes:
-        steps: Steps trained.
-        best_step: Step of the best validation; `steps` where nothing was validated.
-        best_value: NDCG@10 on valid at that step; NaN where nothing was validated.
-        seconds: Wall time of training and validation.
-        training_seconds: Wall time of the steps alone, the first one (which compiles) left out.
-        records: Records trained in `training_seconds`.
-        data_wait_seconds: Part of `training_seconds` spent waiting for the next batch.
-        history: One row a validated epoch.
-    """
-
-    steps: int = 0
-    best_step: int = 0
-    best_value: float = math.nan
-    seconds: float = 0.0
-    training_seconds: float = 0.0
-    records: int = 0
-    data_wait_seconds: float = 0.0
-    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
-
-    @property
-    def sequences_per_s(self) -> float:
-        """Trained records a second, validation and compilation left out."""
-        return self.records / self.training_seconds if self.training_seconds else 0.0
-
-    @property
-    def data_wait_share(self) -> float:
-        """Share of the training time in which the step waited for its batch."""
-        return self.data_wait_seconds / self.training_seconds if self.training_seconds else 0.0
+_STEPS_BETWEEN_CHECKS = 10
+"""Reading the loss waits for the device; once in so many steps costs nothing."""
 
 
 class Trainer:
@@ -72,6 +44,7 @@ class Trainer:
         seed: Of the data's order, windows and masks.
         split: "train", or "train+valid" for a refit.
         progress: Shows how it goes.
+        checkpoints: Where the state and the best model go; nothing is saved without.
     """
 
     def __init__(
@@ -83,14 +56,21 @@ class Trainer:
         seed: int = 0,
         split: str = TRAIN,
         progress: TrainingProgress,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.model, self.spec, self.config, self.seed, self.split = model, spec, config, seed, split
         self.steps_per_epoch = steps_per_epoch(spec, config)
-        self._progress = progress
+        self._progress, self._checkpoints = progress, checkpoints
+        self._compiled, self._saved_at, self._since = False, 0, 0.0
+        self._recent_losses: list[tf.Tensor] = []
         self._step = tf.function(model.train_step, reduce_retracing=True)
 
-    def batches(self) -> tf.data.Dataset:
-        """Endless (inputs, targets, weights) of the model, prepared beside the step."""
+    def batches(self, first_step: int = 0) -> tf.data.Dataset:
+        """Endless (inputs, targets, weights) of the model, prepared beside the step.
+
+        Args:
+            first_step: Steps to skip, for a run that goes on.
+        """
         batches = training_batches(
             self.spec,
             self.config.batch_size,
@@ -98,18 +78,22 @@ class Trainer:
             split=self.split,
             windows=self.config.windows,
             seed=self.seed,
+            first_step=first_step,
         )
         return batches.map(self.model.training_inputs, num_parallel_calls=PARALLEL_CALLS).prefetch(4)
 
-    def fit(self, keep_best: Callable[[], None]) -> TrainingResult:
+    def fit(self, state: TrainingState | None = None) -> TrainingResult:
         """Trains with validation and stops after `patience` validations without a better NDCG@10.
 
         Args:
-            keep_best: Called after every validation that is the best so far: saves the model.
+            state: Where to go on, with the model restored to it; default: the start.
 
         Raises:
+            DataError: A shard is damaged.
             TrainingError: The loss is not finite.
         """
+        state = state or TrainingState()
+        result, total = state.result, self.config.epochs * self.steps_per_epoch
         evaluate = Evaluator(
             self.model,
             self.spec,
@@ -117,61 +101,84 @@ class Trainer:
             filter_seen=self.config.filter_seen,
             ks=(min(10, self.spec.catalog_size),),
         )
-        result, start, waited = TrainingResult(), time.perf_counter(), 0
-        for epoch, row in self._epochs(result, self.config.epochs * self.steps_per_epoch):
+        for epoch, row in self._epochs(state, total):
             if epoch % self.config.validate_every and epoch != self.config.epochs:
                 continue
+            self._check_weights(state)
             with averaged_weights(self.model):
                 metrics = evaluate().metrics
                 value = metrics[next(name for name in metrics if name.startswith("ndcg"))]
                 best = not value <= result.best_value
                 if best:
-                    result.best_step, result.best_value, waited = result.steps, value, 0
-                    keep_best()
+                    result.best_step, result.best_value, state.waited = result.steps, value, 0
+                    if self._checkpoints:
+                        self._checkpoints.keep_best(self.model)
                 else:
-                    waited += 1
+                    state.waited += 1
             result.history.append({**row, **{f"val_{name}": figure for name, figure in metrics.items()}})
             shown = {name: metrics[name] for name in metrics if name.startswith(("ndcg", "hr"))}
             self._progress.validation(epoch, row["loss"], row["sequences_per_s"], shown, best)
-            if waited >= self.config.patience:
-                break
-        result.seconds = time.perf_counter() - start
+            state.done = state.waited >= self.config.patience or result.steps >= total
+            self._save(state)
+        if self._checkpoints:
+            self._checkpoints.finish_best(self.model)
         return result
 
-    def fit_steps(self, steps: int) -> TrainingResult:
+    def fit_steps(self, steps: int, state: TrainingState | None = None) -> TrainingResult:
         """Trains a fixed number of steps without validation, as a refit does.
 
         The model ends with its weights as they are; `averaged_weights` puts their average in place.
 
+        Args:
+            steps: Steps of the whole phase.
+            state: Where to go on, with the model restored to it; default: the start.
+
         Raises:
+            DataError: A shard is damaged.
             TrainingError: The loss is not finite.
         """
-        result, start = TrainingResult(), time.perf_counter()
-        for _, row in self._epochs(result, steps):
-            result.history.append(row)
-        result.best_step, result.seconds = result.steps, time.perf_counter() - start
-        return result
+        state = state or TrainingState()
+        for _, row in self._epochs(state, steps):
+            state.result.history.append(row)
+        state.result.best_step = state.result.steps
+        if not state.done:
+            state.done = True
+            self._check_weights(state)
+            self._save(state)
+        return state.result
 
-    def _epochs(self, result: TrainingResult, steps: int) -> Iterator[tuple[int, dict[str, float]]]:
+    def _epochs(self, state: TrainingState, steps: int) -> Iterator[tuple[int, dict[str, float]]]:
         """Trains up to `steps` steps; yields after every epoch, the last of which may be short."""
-        batches = iter(self.batches())
-        while result.steps < steps:
-            self.model.reset_metrics()
-            before = dataclasses.replace(result)
+        result = state.result
+        self._since, self._saved_at = time.perf_counter(), result.steps
+        if not result.steps:
+            self._save(state)  # a run has a checkpoint from its first step on
+        batches = explained(self.batches(result.steps), self.spec)
+        while result.steps < steps and not state.done:
+            done = result.steps % self.steps_per_epoch
+            if not done:  # the checkpoint of a run that stopped within an epoch holds its loss until there
+                self.model.reset_metrics()
+            seconds, records = result.training_seconds, result.records
             logs: dict[str, Any] = {}
-            for _ in range(min(self.steps_per_epoch, steps - result.steps)):
+            for left in reversed(range(min(self.steps_per_epoch - done, steps - result.steps))):
                 logs = self._timed_step(batches, result)
-            loss = float(logs["loss"])
-            if not np.isfinite(loss):
-                raise TrainingError(
-                    f"the loss became {loss} in the epoch that ends at step {result.steps}. Lower "
-                    "training.learning_rate or set training.clip_norm; the best model until then was kept."
-                )
-            epoch = math.ceil(result.steps / self.steps_per_epoch)
-            seconds = result.training_seconds - before.training_seconds
-            rate = (result.records - before.records) / seconds if seconds else 0.0
+                self._recent_losses.append(logs["loss"])
+                if len(self._recent_losses) >= _STEPS_BETWEEN_CHECKS:
+                    self._check_losses(state)
+                if left and self._is_due(result):
+                    self._check_losses(state)
+                    self._check_weights(state)
+                    self._save(state)
+            self._check_losses(state)
+            loss, epoch = float(logs["loss"]), math.ceil(result.steps / self.steps_per_epoch)
+            seconds = result.training_seconds - seconds
+            rate = (result.records - records) / seconds if seconds else 0.0
             self._progress.epoch(epoch, loss, rate)
             yield epoch, {"epoch": epoch, "step": result.steps, "loss": loss, "sequences_per_s": rate}
+            if self._is_due(result):
+                self._check_weights(state)
+                self._save(state)
+        self._tick(result)
 
     def _timed_step(self, batches: Iterator[Any], result: TrainingResult) -> dict[str, Any]:
         start = time.perf_counter()
@@ -179,23 +186,56 @@ class Trainer:
         ready = time.perf_counter()
         logs = self._step(batch)
         result.steps += 1
-        if result.steps > 1:
+        if self._compiled:
             result.training_seconds += time.perf_counter() - start
             result.data_wait_seconds += ready - start
             result.records += self.config.batch_size
+        self._compiled = True
         return logs
+
+    def _is_due(self, result: TrainingResult) -> bool:
+        return result.steps - self._saved_at >= self.config.save_every
+
+    def _save(self, state: TrainingState) -> None:
+        self._tick(state.result)
+        self._saved_at = state.result.steps
+        if self._checkpoints:
+            self._checkpoints.save(self.model, state)
+
+    def _tick(self, result: TrainingResult) -> None:
+        now = time.perf_counter()
+        result.seconds, self._since = result.seconds + now - self._since, now
+
+    def _check_losses(self, state: TrainingState) -> None:
+        # Each is the mean of its epoch so far: once it is not finite, it stays so until the epoch ends.
+        losses, self._recent_losses = self._recent_losses, []
+        if losses and not np.isfinite(float(losses[-1])):
+            bad = next(place for place, loss in enumerate(losses) if not np.isfinite(float(loss)))
+            raise self._diverged(
+                f"the loss became {float(losses[bad])}", state, state.result.steps - len(losses) + bad + 1
+            )
+
+    def _check_weights(self, state: TrainingState) -> None:
+        # Finite losses come before weights that are not: the step that breaks them saw the weights of before.
+        if not all_finite(self.model):
+            raise self._diverged("weights are no longer finite", state, state.result.steps)
+
+    def _diverged(self, what: str, state: TrainingState, step: int) -> TrainingError:
+        """The error for a run whose step `step` is the first that shows something that is not finite."""
+        details = ""
+        checkpoint = self._checkpoints.latest() if self._checkpoints else None
+        if self._checkpoints and checkpoint and checkpoint.state.phase == state.phase:
+            checkpoint.restore(self.model)
+            first = checkpoint.state.result.steps
+            batches = explained(self.batches(first), self.spec)
+            path = self._checkpoints.run.path / "bad_batch.npz"
+            details = find_divergence(self.model, self._step, batches, range(first + 1, step + 1), path)
+        return TrainingError(
+            f"{what} at step {step}{details}. Lower training.learning_rate or set training.clip_norm; the best model "
+            "until then was kept."
+        )
 
 
 def steps_per_epoch(spec: DatasetSpec, config: TrainingConfig) -> int:
     """Steps after which every training record was seen once."""
     return max(1, math.ceil(training_records(spec) / config.batch_size))
-
-
-def write_history(rows: list[dict[str, float]], path: str | os.PathLike[str]) -> None:
-    """Writes one CSV row a validated epoch."""
-    if not rows:
-        return
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[-1]))
-        writer.writeheader()
-        writer.writerows(rows)
