@@ -115,6 +115,15 @@ def test_an_unexpected_error_is_one_line_too(monkeypatch: pytest.MonkeyPatch, ca
     assert capsys.readouterr().err == "tfrec: error: unexpected RuntimeError: two lines (--debug shows where)\n"
 
 
+def test_a_missing_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    monkeypatch.delitem(sys.modules, "beam_jobs.pipeline", raising=False)
+    assert main(["prepare", "--input", str(log_file), "--output", str(tmp_path / "DATA")]) == 1
+    assert "pip install 'tfrec-zoo[beam]'" in capsys.readouterr().err
+
+
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     command = f"{sys.executable} -m tfrec_zoo.cli models | head -0"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)

@@ -20,6 +20,15 @@ from tfrec_zoo.errors import TfrecError
 
 Command = Callable[[argparse.Namespace], int]
 
+_EXTRAS = {
+    "apache_beam": "beam",
+    "pyarrow": "beam",
+    "google_crc32c": "beam",
+    "grpc": "serving",
+    "tensorflow_serving": "serving",
+}
+"""Module that may be missing -> the extra that installs it."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one subcommand and returns its exit status."""
@@ -31,10 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     except TfrecError as error:
         return _fail(str(error), args.debug)
     except ModuleNotFoundError as error:
-        extra = {"beam_jobs": "beam", "apache_beam": "beam", "pyarrow": "beam", "google_crc32c": "beam"}.get(
-            error.name or "", "serving"
-        )
-        return _fail(f"{error}; is the extra installed? pip install 'tfrec-zoo[{extra}]'", args.debug)
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        advice = f"install the extra: pip install 'tfrec-zoo[{extra}]'" if extra else "install tfrec-zoo again"
+        return _fail(f"{error}; {advice}", args.debug)
     except BrokenPipeError:
         # The reader of stdout has gone, as in `tfrec models | head -1`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,8 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     def add(name: str, command: Command, help: str, arguments: Callable[[argparse.ArgumentParser], None]) -> None:
         subparser = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
         arguments(subparser)
-        if not any("--debug" in action.option_strings for action in subparser._actions):
-            subparser.add_argument("--debug", action="store_true", help="show a traceback when something fails")
+        subparser.add_argument("--debug", action="store_true", help="show a traceback when something fails")
         subparser.set_defaults(command=command)
 
     from serving import query as serving_query
