@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tfrec_zoo import cli_arguments as arguments
 from tfrec_zoo.errors import TfrecError
 
 Command = Callable[[argparse.Namespace], int]
@@ -69,147 +70,28 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, command: Command, help: str, arguments: Callable[[argparse.ArgumentParser], None]) -> None:
+    def add(name: str, command: Command, help: str, add_flags: Callable[[argparse.ArgumentParser], None]) -> None:
         subparser = commands.add_parser(name, help=help, description=help, allow_abbrev=False)
-        arguments(subparser)
+        add_flags(subparser)
         subparser.add_argument("--debug", action="store_true", help="show a traceback when something fails")
         subparser.set_defaults(command=command)
 
     from serving import query as serving_query
     from serving.server import options as server_options
 
-    add("demo", _demo, "see the whole road once, on synthetic data", _demo_arguments)
-    add("synth", _synth, "write a synthetic interaction log with known structure", _synth_arguments)
-    add("movielens", _movielens, "write MovieLens as standard CSVs", _movielens_arguments)
-    add("prepare", _prepare, "turn a log into a dataset directory (Beam)", _prepare_arguments)
-    add("models", _models, "list the zoo: paper, objective, needs, parameters", _models_arguments)
-    add("train", _train, "train a model on a dataset", _train_arguments)
-    add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", _evaluate_arguments)
-    add("compare", _compare, "compare two runs user by user", _compare_arguments)
-    add("export", _export, "write a SavedModel version, checked by the gate", _export_arguments)
+    add("demo", _demo, "see the whole road once, on synthetic data", arguments.demo)
+    add("synth", _synth, "write a synthetic interaction log with known structure", arguments.synth)
+    add("movielens", _movielens, "write MovieLens as standard CSVs", arguments.movielens)
+    add("prepare", _prepare, "turn a log into a dataset directory (Beam)", arguments.prepare)
+    add("models", _models, "list the zoo: paper, objective, needs, parameters", arguments.models)
+    add("train", _train, "train a model on a dataset", arguments.train)
+    add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", arguments.evaluate)
+    add("compare", _compare, "compare two runs user by user", arguments.compare)
+    add("export", _export, "write a SavedModel version, checked by the gate", arguments.export)
     add("serve", _serve, "serve SavedModels over TensorFlow Serving's gRPC API", server_options.add_arguments)
     add("query", _query, "ask a model server for recommendations", serving_query.add_arguments)
-    add("bench", _bench, "run a named benchmark and print its table", _bench_arguments)
+    add("bench", _bench, "run a named benchmark and print its table", arguments.bench)
     return parser
-
-
-# Arguments
-
-
-def _json_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - is stdout")
-
-
-def _run_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workdir", required=True, metavar="RUN", help="the run directory")
-    parser.add_argument("--data", required=True, metavar="DATA", help="the dataset directory")
-    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    _json_argument(parser)
-
-
-def _demo_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workdir", default="demo", metavar="DIR", help="where everything goes (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the log and the model (default: %(default)s)")
-    _json_argument(parser)
-
-
-def _synth_arguments(parser: argparse.ArgumentParser) -> None:
-    from tfrec_zoo.data.synthetic_world import SyntheticParameters
-
-    default = SyntheticParameters()
-    parser.add_argument(
-        "--output", required=True, metavar="FILE", help="the interactions CSV; items, users and truth go beside it"
-    )
-    for name, help in {
-        "users": "users",
-        "items": "items; more than the longest history",
-        "seed": "seed of everything",
-        "min-length": "events of the shortest history",
-        "max-length": "events of the longest history",
-    }.items():
-        value = getattr(default, name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{help} (default: {value})")
-    _json_argument(parser)
-
-
-def _movielens_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--variant", required=True, choices=("100k", "1m", "20m"), help="number of ratings")
-    parser.add_argument("--output", required=True, metavar="DIR", help="where the CSVs go")
-    parser.add_argument("--source", metavar="FILE", help="the archive or its folder (default: it is downloaded)")
-    _json_argument(parser)
-
-
-def _prepare_arguments(parser: argparse.ArgumentParser) -> None:
-    from beam_jobs.options import add_arguments
-
-    add_arguments(parser)
-    _json_argument(parser)
-
-
-def _models_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--items", type=int, default=10_000, metavar="N", help="catalogue to count parameters for")
-    _json_argument(parser)
-
-
-def _train_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="name of the model; `tfrec models` lists them")
-    _run_arguments(parser)
-    parser.add_argument("--config", metavar="F.yaml", help="values over the model's preset")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="one value over that, as in network.dim=128"
-    )
-    parser.add_argument("--seed", type=int, help="of every random choice (default: the configuration's, 0)")
-    parser.add_argument("--refit", action="store_true", help="then train the chosen number of steps on train + valid")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="drop the run in RUN; without it, an unfinished one goes on"
-    )
-
-
-def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    _run_arguments(parser)
-    parser.add_argument(
-        "--split", choices=("valid", "test"), default="test", help="part to rank (default: %(default)s)"
-    )
-    parser.add_argument("--filter-seen", action="store_true", help="leave the user's earlier items out of the ranking")
-    parser.add_argument("--ks", type=int, nargs="+", metavar="K", help="cut-offs (default: 1 5 10 20 50)")
-    parser.add_argument(
-        "--sampled", metavar="LAW:N", help="rank among N drawn items (uniform:100, popularity:100), as some papers do"
-    )
-    parser.add_argument("--groups", action="store_true", help="also print metrics by history length and popularity")
-    parser.add_argument("--seed", type=int, default=0, help="of intervals and drawn items (default: %(default)s)")
-    parser.add_argument("--report", metavar="OUT.html", help="also write a self-contained page: curves, tables, origin")
-    parser.add_argument("--no-card", action="store_true", help="leave no result card in RUN")
-
-
-def _compare_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", nargs=2, metavar="RUN", help="two run directories")
-    parser.add_argument("--data", metavar="DATA", help="the dataset of both (default: the first one's result card's)")
-    parser.add_argument("--split", choices=("valid", "test"), default="test", help="part (default: %(default)s)")
-    parser.add_argument("--filter-seen", action="store_true", help="leave the user's earlier items out of the ranking")
-    parser.add_argument(
-        "--metric", default="ndcg@10", metavar="M@K", help="ndcg, hr, recall, mrr or map @K, or mrr (default: ndcg@10)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
-    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    _json_argument(parser)
-
-
-def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    _run_arguments(parser)
-    parser.add_argument("--output", required=True, metavar="saved_models/NAME", help="folder of the model's versions")
-    parser.add_argument("--version", type=int, metavar="N", help="version to publish (default: the next)")
-    parser.add_argument(
-        "--max-k", type=int, default=100, metavar="K", help="width of the answers (default: %(default)s)"
-    )
-
-
-def _bench_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate")
-    parser.add_argument("--data", metavar="DATA", help="dataset to measure on (default: synthetic data)")
-    _json_argument(parser)
-
-
-# Commands
 
 
 def _demo(args: argparse.Namespace) -> int:

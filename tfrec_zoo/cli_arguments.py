@@ -1,0 +1,130 @@
+"""The flags of every `tfrec` command, one function a command; imports stay light, so that `--help` is fast."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def json(parser: argparse.ArgumentParser) -> None:
+    """Adds --json."""
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; - is stdout")
+
+
+def run(parser: argparse.ArgumentParser) -> None:
+    """Adds what every command on a run takes."""
+    parser.add_argument("--workdir", required=True, metavar="RUN", help="the run directory")
+    parser.add_argument("--data", required=True, metavar="DATA", help="the dataset directory")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    json(parser)
+
+
+def demo(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec demo`."""
+    parser.add_argument("--workdir", default="demo", metavar="DIR", help="where everything goes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the log and the model (default: %(default)s)")
+    json(parser)
+
+
+def synth(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec synth`."""
+    from tfrec_zoo.data.synthetic_world import SyntheticParameters
+
+    default = SyntheticParameters()
+    parser.add_argument(
+        "--output", required=True, metavar="FILE", help="the interactions CSV; items, users and truth go beside it"
+    )
+    for name, help in {
+        "users": "users",
+        "items": "items; more than the longest history",
+        "seed": "seed of everything",
+        "min-length": "events of the shortest history",
+        "max-length": "events of the longest history",
+    }.items():
+        value = getattr(default, name.replace("-", "_"))
+        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{help} (default: {value})")
+    json(parser)
+
+
+def movielens(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec movielens`."""
+    parser.add_argument("--variant", required=True, choices=("100k", "1m", "20m"), help="number of ratings")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where the CSVs go")
+    parser.add_argument("--source", metavar="FILE", help="the archive or its folder (default: it is downloaded)")
+    json(parser)
+
+
+def prepare(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec prepare`."""
+    from beam_jobs.options import add_arguments
+
+    add_arguments(parser)
+    json(parser)
+
+
+def models(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec models`."""
+    parser.add_argument("--items", type=int, default=10_000, metavar="N", help="catalogue to count parameters for")
+    json(parser)
+
+
+def train(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec train`."""
+    parser.add_argument("model", metavar="MODEL", help="name of the model; `tfrec models` lists them")
+    run(parser)
+    parser.add_argument("--config", metavar="F.yaml", help="values over the model's preset")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one value over that, as in network.dim=128"
+    )
+    parser.add_argument("--seed", type=int, help="of every random choice (default: the configuration's, 0)")
+    parser.add_argument("--refit", action="store_true", help="then train the chosen number of steps on train + valid")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="drop the run in RUN; without it, an unfinished one goes on"
+    )
+
+
+def evaluate(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec evaluate`."""
+    run(parser)
+    parser.add_argument(
+        "--split", choices=("valid", "test"), default="test", help="part to rank (default: %(default)s)"
+    )
+    parser.add_argument("--filter-seen", action="store_true", help="leave the user's earlier items out of the ranking")
+    parser.add_argument("--ks", type=int, nargs="+", metavar="K", help="cut-offs (default: 1 5 10 20 50)")
+    parser.add_argument(
+        "--sampled", metavar="LAW:N", help="rank among N drawn items (uniform:100, popularity:100), as some papers do"
+    )
+    parser.add_argument("--groups", action="store_true", help="also print metrics by history length and popularity")
+    parser.add_argument("--seed", type=int, default=0, help="of intervals and drawn items (default: %(default)s)")
+    parser.add_argument("--report", metavar="OUT.html", help="also write a self-contained page: curves, tables, origin")
+    parser.add_argument("--no-card", action="store_true", help="leave no result card in RUN")
+
+
+def compare(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec compare`."""
+    parser.add_argument("runs", nargs=2, metavar="RUN", help="two run directories")
+    parser.add_argument("--data", metavar="DATA", help="the dataset of both (default: the first one's result card's)")
+    parser.add_argument("--split", choices=("valid", "test"), default="test", help="part (default: %(default)s)")
+    parser.add_argument("--filter-seen", action="store_true", help="leave the user's earlier items out of the ranking")
+    parser.add_argument(
+        "--metric", default="ndcg@10", metavar="M@K", help="ndcg, hr, recall, mrr or map @K, or mrr (default: ndcg@10)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    json(parser)
+
+
+def export(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec export`."""
+    run(parser)
+    parser.add_argument("--output", required=True, metavar="saved_models/NAME", help="folder of the model's versions")
+    parser.add_argument("--version", type=int, metavar="N", help="version to publish (default: the next)")
+    parser.add_argument(
+        "--max-k", type=int, default=100, metavar="K", help="width of the answers (default: %(default)s)"
+    )
+
+
+def bench(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec bench`."""
+    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate")
+    parser.add_argument("--data", metavar="DATA", help="dataset to measure on (default: synthetic data)")
+    json(parser)
