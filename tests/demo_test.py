@@ -22,9 +22,14 @@ def test_the_demo_learns_and_serves(tmp_path: Path) -> None:
     assert len(result["query"]["item_ids"]) == 10
     assert not set(result["query"]["item_ids"]) & set(result["query"]["history"])
     assert result["query"]["item_ids"][0] in done.stdout
-    again = tfrec("demo", "--workdir", tmp_path)
-    assert again.returncode == 1
-    assert "not of an earlier demo" in again.stderr
+
+
+def test_the_demo_never_empties_a_folder_of_others(tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text("mine")
+    done = tfrec("demo", "--workdir", tmp_path)
+    assert done.returncode == 1
+    assert "not of an earlier demo" in done.stderr
+    assert (tmp_path / "demo.json").read_text() == "mine"
 
 
 @pytest.mark.slow

@@ -80,7 +80,6 @@ def check_stock_client(road: Path, users: list[list[str]]) -> None:
     """
     spec = DatasetSpec.read(road / "DATA")
     column_of = {item: column for column, item in enumerate(spec.vocabulary("item"))}
-    items = list(column_of)
     model = RunDirectory.open(road / "RUN").load_model(spec)
     (road / "histories.json").write_text(json.dumps(users))
     flags = ["--model-name", "bert4rec", "--model-base-path", str(road / "bert4rec"), "--grpc-port", "0"]
@@ -90,12 +89,20 @@ def check_stock_client(road: Path, users: list[list[str]]) -> None:
         assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == len(users)
+    swaps = 0
     for history, (item_ids, scores) in zip(users, answers, strict=True):
         columns = [column_of[item] for item in history if item in column_of]
         live = model.score(np.array([columns], np.int32) + FIRST_ITEM_ID).numpy()[0]
         ranked = [column for column in np.argsort(-live, kind="stable") if column not in set(columns)][:100]
-        assert item_ids == [items[column] for column in ranked] + [""] * (100 - len(ranked))
-        np.testing.assert_allclose(scores[: len(ranked)], live[ranked], atol=1e-4)
+        answered = [column_of[item] for item in item_ids if item]
+        assert len(answered) == len(ranked)
+        assert not set(answered) & set(columns), "seen items are left out"
+        np.testing.assert_allclose(scores[: len(ranked)], live[answered], atol=1e-4)
+        # The same ids in the same order, but for items whose live scores differ by less than float32 rounding.
+        swapped = np.array(answered) != np.array(ranked)
+        np.testing.assert_allclose(live[answered], live[ranked], atol=1e-5)
+        swaps += int(swapped.sum())
+    print(f"{len(users)} users, {swaps} places exchanged among tied scores")
 
 
 def test_a_stock_client_gets_the_ids_and_scores_of_the_live_model(road: Path, log_file: Path) -> None:

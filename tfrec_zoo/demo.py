@@ -19,7 +19,7 @@ from tfrec_zoo.errors import TfrecError
 from tfrec_zoo.tables import print_table
 
 MODEL = "bert4rec"
-_MARK = "demo.json"
+_MARK = ".made-by-tfrec-demo"
 
 
 def demo(workdir: str | os.PathLike[str] = "demo", *, seed: int = 0, k: int = 10) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _fresh_folder(folder: Path) -> Path:
         elif folder.is_dir() and any(folder.iterdir()):
             raise TfrecError(f"{folder} is not empty and not of an earlier demo. Choose another --workdir.")
         folder.mkdir(parents=True, exist_ok=True)
-        mark.write_text('{"made_by": "tfrec demo", "safe_to_delete": true}\n', encoding="utf-8")
+        mark.write_text("The next tfrec demo replaces this folder.\n", encoding="utf-8")
     except OSError as error:
         raise TfrecError(f"{folder} cannot be written: {error}. Choose another --workdir.") from error
     return folder
