@@ -6,13 +6,12 @@ from typing import Any
 
 import keras
 from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
 
 from tfrec_zoo.runs.run_config import TrainingConfig
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
 
-
-def make_schedule(config: TrainingConfig, total_steps: int) -> float | Schedule:
+def make_schedule(config: TrainingConfig, total_steps: int) -> float | LearningRateSchedule:
     """Learning rate of a run, step by step.
 
     Args:
@@ -20,7 +19,7 @@ def make_schedule(config: TrainingConfig, total_steps: int) -> float | Schedule:
         total_steps: Steps until a schedule that decays reaches 0.
     """
     peak, warmup = config.learning_rate, round(config.warmup_share * total_steps)
-    after: float | Schedule = peak
+    after: float | LearningRateSchedule = peak
     if config.schedule == "cosine":
         after = keras.optimizers.schedules.CosineDecay(peak, max(total_steps - warmup, 1))
     elif config.schedule == "linear":
@@ -29,7 +28,7 @@ def make_schedule(config: TrainingConfig, total_steps: int) -> float | Schedule:
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
-class WarmUp(Schedule):
+class WarmUp(LearningRateSchedule):
     """Rises linearly from 0, then follows another schedule from its beginning.
 
     Args:
@@ -38,17 +37,25 @@ class WarmUp(Schedule):
         after: Rate, or schedule, from then on.
     """
 
-    def __init__(self, peak: float, steps: int, after: float | Schedule) -> None:
+    def __init__(self, peak: float, steps: int, after: float | LearningRateSchedule) -> None:
         super().__init__()
         self.peak, self.steps, self.after = peak, steps, after
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
-        after = self.after(ops.maximum(step - self.steps, 0.0)) if isinstance(self.after, Schedule) else self.after
+        after = (
+            self.after(ops.maximum(step - self.steps, 0.0))
+            if isinstance(self.after, LearningRateSchedule)
+            else self.after
+        )
         return ops.where(step < self.steps, self.peak * step / self.steps, after)
 
     def get_config(self) -> dict[str, Any]:
-        after = keras.saving.serialize_keras_object(self.after) if isinstance(self.after, Schedule) else self.after
+        after = (
+            keras.saving.serialize_keras_object(self.after)
+            if isinstance(self.after, LearningRateSchedule)
+            else self.after
+        )
         return {"peak": self.peak, "steps": self.steps, "after": after}
 
     @classmethod
