@@ -19,11 +19,15 @@ def make_schedule(config: TrainingConfig, total_steps: int) -> float | LearningR
         total_steps: Steps until a schedule that decays reaches 0.
     """
     peak, warmup = config.learning_rate, round(config.warmup_share * total_steps)
-    after: float | LearningRateSchedule = peak
+    if config.schedule == "constant" and not warmup:
+        return peak
+    steps = max(total_steps - warmup, 1)
+    after: LearningRateSchedule
     if config.schedule == "cosine":
-        after = keras.optimizers.schedules.CosineDecay(peak, max(total_steps - warmup, 1))
-    elif config.schedule == "linear":
-        after = keras.optimizers.schedules.PolynomialDecay(peak, max(total_steps - warmup, 1), 0.0)
+        after = keras.optimizers.schedules.CosineDecay(peak, steps)
+    else:
+        end = 0.0 if config.schedule == "linear" else peak
+        after = keras.optimizers.schedules.PolynomialDecay(peak, steps, end)
     return WarmUp(peak, warmup, after) if warmup else after
 
 
@@ -34,33 +38,21 @@ class WarmUp(LearningRateSchedule):
     Args:
         peak: Rate at the end of the rise.
         steps: Steps of the rise; positive.
-        after: Rate, or schedule, from then on.
+        after: The schedule from then on; it starts at its own step 0.
     """
 
-    def __init__(self, peak: float, steps: int, after: float | LearningRateSchedule) -> None:
+    def __init__(self, peak: float, steps: int, after: LearningRateSchedule) -> None:
         super().__init__()
         self.peak, self.steps, self.after = peak, steps, after
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
-        after = (
-            self.after(ops.maximum(step - self.steps, 0.0))
-            if isinstance(self.after, LearningRateSchedule)
-            else self.after
-        )
+        after = self.after(ops.maximum(step - self.steps, 0.0))
         return ops.where(step < self.steps, self.peak * step / self.steps, after)
 
     def get_config(self) -> dict[str, Any]:
-        after = (
-            keras.saving.serialize_keras_object(self.after)
-            if isinstance(self.after, LearningRateSchedule)
-            else self.after
-        )
-        return {"peak": self.peak, "steps": self.steps, "after": after}
+        return {"peak": self.peak, "steps": self.steps, "after": keras.saving.serialize_keras_object(self.after)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> WarmUp:
-        after = config["after"]
-        if isinstance(after, dict):
-            after = keras.saving.deserialize_keras_object(after)
-        return cls(config["peak"], config["steps"], after)
+        return cls(config["peak"], config["steps"], keras.saving.deserialize_keras_object(config["after"]))
