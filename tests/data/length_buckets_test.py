@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrec_zoo.data.length_buckets import bucket_by_length, narrow
+from tfrec_zoo.data.length_buckets import deal_by_length, narrow
 from tfrec_zoo.data.sequences import training_batches
 from tfrec_zoo.dataset_spec import PAD, DatasetSpec
 
@@ -16,7 +16,7 @@ def histories(rows: int, length: int) -> np.ndarray:
 
 
 def deal(history: np.ndarray, seed: int = 0, buckets: int = 4) -> np.ndarray:
-    return bucket_by_length(tf.constant(history), 16, buckets, tf.constant([seed, 0])).numpy()
+    return history[deal_by_length(tf.constant(history), 16, buckets, tf.constant([seed, 0])).numpy()]
 
 
 def test_every_history_is_dealt_once() -> None:

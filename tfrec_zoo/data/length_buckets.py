@@ -8,7 +8,7 @@ POOL_BATCHES = 16
 """Batches whose histories are sorted together: the more, the less padding and the less random the batches."""
 
 
-def bucket_by_length(history: tf.Tensor, batches: int, buckets: int, seed: tf.Tensor) -> tf.Tensor:
+def deal_by_length(history: tf.Tensor, batches: int, buckets: int, seed: tf.Tensor) -> tf.Tensor:
     """Deals a pool of histories out to batches so that most batches hold histories of one length bucket.
 
     Bucket k of K holds the histories of up to k / K of the columns. Within a bucket chance decides, and the batches
@@ -21,12 +21,12 @@ def bucket_by_length(history: tf.Tensor, batches: int, buckets: int, seed: tf.Te
         seed: int (2,); the same seed deals the same batches.
 
     Returns:
-        The same dtype (batches, batch, length): every history once.
+        int32 (batches, batch): rows of `history`, each once.
     """
     rows, length = tf.shape(history)[0], tf.shape(history)[1]
     draws = tf.random.stateless_uniform((rows + batches,), seed)
     bucket = tf.cast(_bucket(_items(history), length, buckets), tf.float32)
-    dealt = tf.reshape(tf.gather(history, tf.argsort(bucket + draws[:rows])), (batches, -1, length))
+    dealt = tf.reshape(tf.argsort(bucket + draws[:rows]), (batches, -1))
     return tf.gather(dealt, tf.argsort(draws[rows:]))
 
 

@@ -7,7 +7,7 @@ and the masks (keyed by `seed` in every batch) come out the same in every run, a
 import tensorflow as tf
 
 from tfrec_zoo.data import records
-from tfrec_zoo.data.length_buckets import POOL_BATCHES, bucket_by_length, narrow
+from tfrec_zoo.data.length_buckets import POOL_BATCHES, deal_by_length, narrow
 from tfrec_zoo.dataset_spec import DatasetSpec, FeatureSpec
 from tfrec_zoo.preprocessing.history import latest, random_windows, right_align
 
@@ -50,7 +50,8 @@ def training_batches(
 
     Returns:
         A dataset of dicts: "history" int32 (batch_size, length), right-aligned, narrower where `length_buckets` allows;
-        "seed" int64 (2,), one a step, for the model's own random choices.
+        "items" int32 (batch_size, n), the records from which these were cut; "seed" int64 (2,), one a step, for the
+        model's own random choices.
     """
     pool = POOL_BATCHES if length_buckets > 1 else 1
     if split == TRAIN:
@@ -62,21 +63,24 @@ def training_batches(
     if sum(file.bytes for file in spec.files if file.view == _VIEW) <= records.CACHE_BYTES:
         serialized = serialized.cache()
 
-    def to_windows(number: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
+    def to_windows(number: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         row = records.parse(batch, {"items": _VARIABLE, "target": _VARIABLE})
         # Train records have no target; a valid record's target is the item after its history.
         items = tf.concat([row["items"], row["target"]], axis=1).to_tensor()
-        history = right_align(tf.cast(items, tf.int32))
+        items = right_align(tf.cast(items, tf.int32))
         pool_seed = tf.stack([tf.constant(seed, tf.int64), number])
-        cut = latest(history, length) if windows == "latest" else random_windows(history, length, pool_seed)
-        cut = tf.ensure_shape(cut, (pool * batch_size, length))
-        return bucket_by_length(cut, pool, length_buckets, pool_seed) if pool > 1 else cut[None]
+        history = latest(items, length) if windows == "latest" else random_windows(items, length, pool_seed)
+        if pool == 1:
+            return history[None], items[None]
+        rows = deal_by_length(history, pool, length_buckets, pool_seed)
+        return tf.gather(history, rows), tf.gather(items, rows)
 
-    def to_batch(step: tf.Tensor, history: tf.Tensor) -> dict[str, tf.Tensor]:
+    def to_batch(step: tf.Tensor, windows: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        history, items = windows
         if length_buckets > 1:
             history = narrow(history, length_buckets)
         history = tf.ensure_shape(history, (batch_size, length if length_buckets == 1 else None))
-        return {"history": history, "seed": tf.stack([tf.constant(seed, tf.int64), step])}
+        return {"history": history, "items": items, "seed": tf.stack([tf.constant(seed, tf.int64), step])}
 
     def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
         # A seed an epoch instead of reshuffle_each_iteration, whose order depends on who iterated the dataset before.

@@ -56,7 +56,7 @@ class Bert4Rec(TransformerRecommender):
     def history_length(self) -> int:
         return self.config.max_length
 
-    def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    def training_task(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         c = self.config
         masked = cloze(batch["history"], c.mask_rate, c.masks_per_sequence, c.last_item_share, batch["seed"])
         return {"item_ids": masked.item_ids, "positions": masked.positions}, masked.targets, masked.weights
