@@ -5,11 +5,11 @@ Runs in an environment of its own, because it needs PyTorch:
     python -m venv .rectools && .rectools/bin/pip install "rectools[torch]==0.19.0" torch==2.13.0
     .rectools/bin/python benchmarks/rectools_bert4rec.py --input interactions.csv --epochs 200 --json rectools.json
 
-Leave-one-out by time, the log's order on ties: with --split valid it trains on everything but each user's last two items
-and ranks the last but one; with --split test it trains on everything but the last (as `tfrec train --refit` does) and
-ranks that. Whole catalogue, seen items left out, a target without train rows is a miss. Width, blocks, heads, dropout and
-length are those of the zoo's preset, everything else is RecTools' default. `--max-length 200` with a log of
-`tfrec synth --users 6000 --items 3400 --min-length 150 --max-length 250` gives the throughput on long histories.
+Leave-one-out by time, the log's order on ties: with --split valid it trains on everything but each user's last two
+items and ranks the last but one; with --split test it trains on everything but the last (as `tfrec train --refit` does)
+and ranks that. Whole catalogue, seen items left out, a target without train rows is a miss. Width, blocks, heads,
+dropout and length are those of the zoo's preset, everything else is RecTools' default. `--max-length 200` with a log of
+6,000 users with 150 to 250 of 3,400 items gives the throughput on long histories.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from rectools.models import BERT4RecModel
 
 
 def main() -> None:
+    """Trains, ranks every few epochs, prints a row of figures each time."""
     args = _arguments()
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
