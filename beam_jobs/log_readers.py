@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from beam_jobs.chunks import CHUNK_ROWS, RawChunk
 from beam_jobs.csv_reader import estimate_rows, header, read_csv
-from beam_jobs.options import DEFAULT_RATING, PrepareOptions
+from beam_jobs.options import PrepareOptions
+from beam_jobs.options.inputs import DEFAULT_RATING
 from tfrec_zoo.errors import DataError
 
 EXTENSIONS = (".csv", ".csv.gz", ".parquet")
@@ -76,6 +77,7 @@ def plan(options: PrepareOptions) -> tuple[list[Source], dict[str, str]]:
         DataError: No such file, an unreadable file, a missing or a duplicate column.
     """
     wanted = {"user": options.user_col, "item": options.item_col, "time": options.time_col}
+    wanted |= {role: name for role, name in (("action", options.action_col), ("dwell", options.dwell_col)) if name}
     rating = options.rating_col or DEFAULT_RATING
     sources: list[Source] = []
     headers: dict[str, list[str]] = {}

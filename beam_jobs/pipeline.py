@@ -1,4 +1,4 @@
-"""The prepare job from end to end: plan, pass 1 (sort and count), vocabulary, pass 2 (encode), publish.
+"""The prepare job from end to end: plan, pass 1 (sort and count), vocabularies, pass 2 (encode), publish.
 
 Both passes are Beam pipelines with one leaf, built of Create, ParDo, GroupByKey and CombineGlobally only, because that
 is what every runner gets right; counts, rejects and errors travel in the elements, not in metrics or tagged outputs.
@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -19,16 +19,20 @@ import pyarrow as pa
 from apache_beam.transforms.combiners import ToListCombineFn
 
 from beam_jobs import vocabulary
+from beam_jobs.counting import CountTrain
 from beam_jobs.log_readers import Source, plan
+from beam_jobs.lookups import Lookups, read_table, write_table
 from beam_jobs.manifest import publish, scratch_folder
 from beam_jobs.meter import Meter
 from beam_jobs.options import PrepareOptions
 from beam_jobs.progress import progress
 from beam_jobs.rejects import check_share, summary
 from beam_jobs.runners import run_pipeline
-from beam_jobs.sequences import VIEW, feature_specs
-from beam_jobs.shards import EncodeShards, Shard, read_table
+from beam_jobs.shards import EncodeShards, Shard, Work
 from beam_jobs.shuffle import Partition, Slice, SortPartition, SpillByUser
+from beam_jobs.splits import make_split
+from beam_jobs.splits.split import Split
+from beam_jobs.views.view import View, make_views
 from tfrec_zoo.dataset_spec import DatasetSpec, SplitSpec
 from tfrec_zoo.errors import DataError
 
@@ -38,13 +42,14 @@ MIN_PARTITIONS = 8
 
 
 class SortLog(beam.PTransform):
-    """Pass 1: PBegin -> one element, (sorted partitions, table of item and train rows).
+    """Pass 1: PBegin -> one element, (sorted partitions, table of item, train rows and the views' sums).
 
     Args:
         sources: What to read, from `log_readers.plan`.
         columns: Role -> column name.
-        options: The job's options.
+        delimiter: Of CSV files.
         partitions: Number of user partitions.
+        count: Counts the train part.
         scratch: Existing folder that all workers share.
     """
 
@@ -52,49 +57,76 @@ class SortLog(beam.PTransform):
         self,
         sources: Sequence[Source],
         columns: Mapping[str, str],
-        options: PrepareOptions,
+        delimiter: str,
         partitions: int,
+        count: CountTrain,
         scratch: Path,
     ) -> None:
         super().__init__()
-        self.sources, self.columns, self.scratch = list(sources), columns, str(scratch)
-        self.delimiter, self.partitions = options.delimiter, partitions
+        self.sources = list(sources)
+        self.spill = SpillByUser(columns, delimiter, partitions, str(scratch))
+        self.sort = SortPartition(str(scratch), columns, count)
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
         return (
             begin
             | "Sources" >> beam.Create(self.sources, reshuffle=False)
-            | "Spill by user" >> beam.ParDo(SpillByUser(self.columns, self.delimiter, self.partitions, self.scratch))
+            | "Spill by user" >> beam.ParDo(self.spill)
             | "Gather partitions" >> beam.GroupByKey()
-            | "Sort" >> beam.ParDo(SortPartition(self.scratch, "rating" in self.columns))
+            | "Sort" >> beam.ParDo(self.sort)
             | "Count items" >> beam.CombineGlobally(vocabulary.CountItems())
         )
 
 
-class EncodeLog(beam.PTransform):
+class EncodeViews(beam.PTransform):
     """Pass 2: PBegin -> one element, the list of written shards.
 
     Args:
-        partitions: Of pass 1.
-        vocabulary_path: Arrow file with the column `item`.
-        options: The job's options.
-        scratch: Existing folder that all workers share.
+        works: Units of all views.
+        encode: Writes them.
     """
 
-    def __init__(
-        self, partitions: Sequence[Partition], vocabulary_path: Path, options: PrepareOptions, scratch: Path
-    ) -> None:
+    def __init__(self, works: Sequence[Work], encode: EncodeShards) -> None:
         super().__init__()
-        self.partitions = list(partitions)
-        self.encode = EncodeShards(str(vocabulary_path), str(scratch), options.max_length, options.compression)
+        self.works, self.encode = list(works), encode
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
         return (
             begin
-            | "Partitions" >> beam.Create(self.partitions, reshuffle=False)
+            | "Units of work" >> beam.Create(self.works, reshuffle=False)
             | "Encode" >> beam.ParDo(self.encode)
             | "List shards" >> beam.CombineGlobally(ToListCombineFn())
         )
+
+
+class SortedLog(NamedTuple):
+    """What pass 1 made of a log.
+
+    Attributes:
+        partitions: Those with events, in the order of their numbers; equal numbers of two logs hold the same users.
+        slices: Rows read and rejected, in the log's order.
+        rejected: Reason -> refused rows.
+        rows: Rows read.
+        counts: `item`, `count` (train rows) and the views' sums of all items, in no order.
+        split: Marks the events of the partitions.
+    """
+
+    partitions: list[Partition]
+    slices: list[Slice]
+    rejected: dict[str, int]
+    rows: int
+    counts: pa.Table
+    split: Split
+
+    @property
+    def users(self) -> int:
+        """Users with accepted rows."""
+        return sum(part.users for part in self.partitions)
+
+    @property
+    def events(self) -> int:
+        """Accepted rows."""
+        return sum(part.events for part in self.partitions)
 
 
 def run(options: PrepareOptions, meter: Meter) -> dict[str, Any]:
@@ -106,48 +138,71 @@ def run(options: PrepareOptions, meter: Meter) -> dict[str, Any]:
     if options.runner == "DirectRunner":
         print("prepare: DirectRunner runs as FnApiRunner, in memory (by itself it downloads a binary)", file=sys.stderr)
     with scratch_folder(output) as scratch:
-        with progress(scratch, count, options.quiet):
-            sort = SortLog(sources, columns, options, count, scratch)
-            partitions, counts = run_pipeline(sort, scratch / "sorted")
-            slices = sorted(
-                (part for partition in partitions for part in partition.slices), key=lambda part: part.order
-            )
-            rejected, rows = _check(slices, options.max_reject_share)
-            partitions = [partition for partition in partitions if partition.events]
-            words = _vocabulary(counts, options.min_item_count)
-            with pa.OSFile(str(scratch / "items.arrow"), "wb") as file, pa.ipc.new_file(file, words.schema) as writer:
-                writer.write_table(words)
-            shards: list[Shard] = run_pipeline(
-                EncodeLog(partitions, scratch / "items.arrow", options, scratch), scratch / "encoded"
-            )
+        with progress(scratch, count, len(options.views), options.quiet):
+            split = make_split(options)
+            views = make_views(options, columns, split)
+            log = sort_log(sources, columns, options, count, split, views, scratch)
+            lookups = _lookups(log, options, scratch)
+            shards = _encode(views, log, lookups, options, scratch)
         vocabularies = {"item": scratch / "item.txt", "user": scratch / "user.txt"}
-        vocabulary.write(words["item"], vocabularies["item"])
-        vocabulary.write(_users(partitions), vocabularies["user"])
-        users, accepted = sum(part.users for part in partitions), sum(part.events for part in partitions)
+        vocabulary.write(lookups.item_ids, vocabularies["item"])
+        vocabulary.write(lookups.user_ids, vocabularies["user"])
         spec = DatasetSpec(
-            features={VIEW: feature_specs(users, words.num_rows, "rating" in columns)},
-            item_counts=words["count"].to_pylist(),
-            users=users,
-            items=counts.num_rows,
-            interactions=accepted,
-            split=SplitSpec(options.split, _split_hash(partitions)),
+            features={view.name: view.feature_specs(lookups) for view in views},
+            item_counts=lookups.items["count"].to_pylist(),
+            users=log.users,
+            items=log.counts.num_rows,
+            interactions=log.events,
+            split=SplitSpec(log.split.protocol, _split_hash(log.partitions)),
             files=(),
-            rejects=rejected,
+            rejects=log.rejected,
             options=options.recorded(count),
         )
-        publish(spec, output, shards, vocabularies, _join_rejects(slices, scratch))
-    if rejected:
-        print(f"prepare: {summary(rejected)}; see {output / 'rejects'}", file=sys.stderr)
+        publish(spec, output, shards, vocabularies, _join_rejects(log.slices, scratch))
+    if log.rejected:
+        print(f"prepare: {summary(log.rejected)}; see {output / 'rejects'}", file=sys.stderr)
     return {
-        "rows": rows,
-        "rows_rejected": rows - accepted,
-        "users": users,
-        "items": counts.num_rows,
-        "sequences": sum(shard.records for shard in shards),
-        **meter.figures(rows),
+        "rows": log.rows,
+        "rows_rejected": sum(log.rejected.values()),
+        "users": log.users,
+        "items": log.counts.num_rows,
+        "sequences": sum(shard.records for shard in shards if shard.view == "sequences"),
+        **meter.figures(log.rows),
         "shards": len(shards),
         "split_hash": spec.split.hash,
     }
+
+
+def sort_log(
+    sources: Sequence[Source],
+    columns: Mapping[str, str],
+    options: PrepareOptions,
+    partitions: int,
+    split: Split,
+    views: Sequence[View],
+    scratch: Path,
+) -> SortedLog:
+    """Pass 1 on a log, checked.
+
+    Args:
+        sources: From `log_readers.plan`.
+        columns: Role -> column name.
+        options: The job's options.
+        partitions: Number of user partitions.
+        split: Marks events.
+        views: Those that may want sums an item.
+        scratch: Existing folder that all workers share.
+
+    Raises:
+        DataError: The log cannot be read, has no usable row, or too many rows were rejected.
+    """
+    count = CountTrain(split, views, str(scratch))
+    sort = SortLog(sources, columns, options.delimiter, partitions, count, scratch)
+    found, counts = run_pipeline(sort, scratch / "sorted")
+    slices = sorted((part for partition in found for part in partition.slices), key=lambda part: part.order)
+    rejected, rows = _check(slices, options.max_reject_share)
+    filled = [partition._replace(slices=()) for partition in found if partition.events]
+    return SortedLog(filled, slices, rejected, rows, counts, split)
 
 
 def _check(slices: Sequence[Slice], limit: float) -> tuple[dict[str, int], int]:
@@ -166,27 +221,33 @@ def _check(slices: Sequence[Slice], limit: float) -> tuple[dict[str, int], int]:
     return dict(sorted(rejected.items())), rows
 
 
-def _vocabulary(counts: pa.Table, at_least: int) -> pa.Table:
-    words = vocabulary.rank(counts, at_least)
-    if not words.num_rows:
-        raise DataError(f"no item has {at_least} train rows: the vocabulary is empty. Lower --min-item-count.")
-    return words
+def _lookups(log: SortedLog, options: PrepareOptions, scratch: Path) -> Lookups:
+    """Ranks items and users, and leaves their tables where the workers find them."""
+    items = vocabulary.rank(log.counts, options.min_item_count)
+    if not items.num_rows:
+        raise DataError(
+            f"no item has {options.min_item_count} train rows: the vocabulary is empty. Lower --min-item-count."
+        )
+    users = [read_table(partition.counts.users_path) for partition in log.partitions if partition.counts]
+    write_table(items, scratch / "items.arrow")
+    write_table(vocabulary.rank(pa.concat_tables(users), 1), scratch / "users.arrow")
+    return Lookups(str(scratch))
 
 
-def _users(partitions: Sequence[Partition]) -> pa.ChunkedArray:
-    """All users, most train rows first, ties by raw id."""
-    tables = []
-    for partition in partitions:
-        table = read_table(partition.path, columns=["user", "train"])
-        tables.append(table)
-    users = pa.concat_tables(tables).rename_columns(["item", "count"])
-    return vocabulary.rank(users, 0)["item"]
+def _encode(
+    views: Sequence[View], log: SortedLog, lookups: Lookups, options: PrepareOptions, scratch: Path
+) -> list[Shard]:
+    """Pass 2."""
+    paths = [partition.path for partition in log.partitions]
+    works = [Work(view.name, number, unit) for view in views for number, unit in enumerate(view.units(paths, lookups))]
+    encode = EncodeShards(views, lookups, str(scratch), options.compression)
+    return run_pipeline(EncodeViews(works, encode), scratch / "encoded")
 
 
 def _split_hash(partitions: Sequence[Partition]) -> str:
-    """128 bits; a sum over users, so it does not depend on how they were partitioned."""
-    sums = np.array([partition.split_hash for partition in partitions], np.uint64).sum(axis=0, dtype=np.uint64)
-    return "".join(f"{int(part):016x}" for part in sums)
+    """128 bits; a sum over events, so it does not depend on how they were partitioned."""
+    hashes = [partition.counts.split_hash for partition in partitions if partition.counts]
+    return "".join(f"{int(part):016x}" for part in np.array(hashes, np.uint64).sum(axis=0, dtype=np.uint64))
 
 
 def _join_rejects(slices: Sequence[Slice], scratch: Path) -> Path | None:

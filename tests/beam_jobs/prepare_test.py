@@ -74,7 +74,7 @@ def test_failure_is_one_line(write, tmp_path):
         (["--max-reject-share", "2"], "between 0 and 1"),
         (["--delimiter", "::"], "one ASCII character"),
         (["--split", "temporal"], "invalid choice"),
-        (["--user-col", "item_id"], "four different columns"),
+        (["--user-col", "item_id"], "need different columns"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, message):

@@ -1,0 +1,58 @@
+"""What the prepare job can be told: a frozen dataclass and its flags, a file a topic.
+
+Standard library only, so that `--help` needs neither Beam nor pyarrow. Both faces (`tfrec prepare` and
+`python -m beam_jobs.prepare`) call `add_arguments`, so their flags cannot drift apart.
+
+A topic is a module with a dataclass of its options, `check(options)` and `add_flags(parser)`; `PrepareOptions` inherits
+all of them. A new topic is a new module and a line in `_TOPICS` and in the bases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from beam_jobs.options import filters, inputs, running, splitting, viewing
+from beam_jobs.options.filters import FilterOptions
+from beam_jobs.options.inputs import InputOptions
+from beam_jobs.options.running import RunOptions
+from beam_jobs.options.splitting import SplitOptions
+from beam_jobs.options.viewing import ViewOptions
+
+_TOPICS = (inputs, filters, splitting, viewing, running)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareOptions(InputOptions, FilterOptions, SplitOptions, ViewOptions, RunOptions):
+    """Options of the prepare job; each base documents those of its topic.
+
+    Raises:
+        ConfigError: A value is out of its range.
+    """
+
+    def __post_init__(self) -> None:
+        """Checks every value, so that a job never starts on options that it cannot keep."""
+        for topic in _TOPICS:
+            topic.check(self)
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> PrepareOptions:
+        """Options of parsed flags; attributes of `args` that are not options are left alone."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: getattr(args, name) for name in names})
+
+    def recorded(self, partitions: int) -> dict[str, Any]:
+        """What dataset.json keeps: everything that the files depend on, and nothing else.
+
+        Args:
+            partitions: The number that was used, so that a repetition does not depend on a default.
+        """
+        content = {name: value for name, value in dataclasses.asdict(self).items() if name not in running.PLACE_ONLY}
+        return {**content, "input": sorted(self.input), "partitions": partitions}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the prepare job; `PrepareOptions.from_args` reads them back."""
+    for topic in _TOPICS:
+        topic.add_flags(parser)
