@@ -15,11 +15,27 @@ import pyarrow.compute as pc
 
 from beam_jobs.chunks import RawChunk
 from beam_jobs.hashing import binary_parts
+from beam_jobs.moments import TimeLimits
 from beam_jobs.times import parse_times
 
-WRONG_WIDTH = "wrong_column_count"
-REASONS = ("accepted", "empty_id", "forbidden_character", "not_utf8", "bad_time", "bad_rating", "bad_dwell")
-_EMPTY, _FORBIDDEN, _NOT_UTF8, _TIME, _RATING, _DWELL = range(1, len(REASONS))
+_NO_LIMITS = TimeLimits()
+
+REASONS = (
+    "accepted",
+    "empty_id",
+    "forbidden_character",
+    "not_utf8",
+    "id_too_long",
+    "bad_time",
+    "time_too_early",
+    "time_too_late",
+    "bad_rating",
+    "bad_dwell",
+)
+_EMPTY, _FORBIDDEN, _NOT_UTF8, _LONG, _TIME, _EARLY, _LATE, _RATING, _DWELL = range(1, len(REASONS))
+
+MAX_ID_BYTES = 1024
+"""A longer id is a parsing accident: it would fill vocabularies and requests."""
 
 FORBIDDEN = (b"\n", b"\r", b"\0")
 """A vocabulary is a text file with one id a line."""
@@ -45,8 +61,8 @@ def event_schema(roles: Iterable[str]) -> pa.Schema:
     return pa.schema([(role, kind) for role, kind in _COLUMNS.items() if role in roles])
 
 
-def clean(chunk: RawChunk) -> CleanChunk:
-    """Converts a chunk's columns and marks the rows that have a fault."""
+def clean(chunk: RawChunk, limits: TimeLimits = _NO_LIMITS) -> CleanChunk:
+    """Converts a chunk's columns and marks the rows that have a fault, or a time beyond the limits."""
     columns = chunk.columns
     schema = event_schema(columns)
     faults: list[tuple[int, np.ndarray]] = []
@@ -55,6 +71,9 @@ def clean(chunk: RawChunk) -> CleanChunk:
         array, found = _CONVERTERS[role](columns[role])
         arrays.append(array)
         faults += found
+        if role == "time":
+            times = array.to_numpy()
+            faults += [(_EARLY, limits.too_early(times)), (_LATE, limits.too_late(times))]
     events = pa.RecordBatch.from_arrays(arrays, schema=schema)
     reasons = np.zeros(len(chunk.rows), np.uint8)
     for reason, rows in sorted(faults, key=lambda fault: fault[0]):
@@ -98,6 +117,7 @@ _COLUMNS = {
     "rating": pa.float32(),
     "action": pa.binary(),
     "dwell": pa.float32(),
+    "origin": pa.uint8(),
 }
 _CONVERTERS: dict[str, Callable[[pa.Array], _Converted]] = {
     "user": _ids,
@@ -136,6 +156,10 @@ def id_faults(ids: pa.BinaryArray) -> list[tuple[int, np.ndarray]]:
     empty = offsets[1:] == offsets[:-1]
     if empty.any():
         faults.append((_EMPTY, empty))
+    if len(data) > MAX_ID_BYTES:
+        long = np.diff(offsets) > MAX_ID_BYTES
+        if long.any():
+            faults.append((_LONG, long))
     content = data.tobytes()
     for character in FORBIDDEN:
         if character in content:

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from beam_jobs.histories import Histories
-from beam_jobs.lookups import write_table
 from beam_jobs.splits.split import TRAIN, Split, held_out_hash
+from beam_jobs.tables import write_table
 from beam_jobs.views.view import View
 
 
@@ -55,6 +55,11 @@ class CountTrain:
             [histories.items.dictionary, *(pa.array(values, pa.int64()) for values in columns.values())],
             names=["item", *columns],
         )
+        present = np.zeros(size, bool)
+        present[histories.item_codes] = True
+        if not present.all():
+            # Filters have taken every event of some items.
+            items = items.filter(pa.array(present))
         users = pa.table({"user": histories.users, "count": pa.array(histories.user_counts(train), pa.int64())})
         path = Path(self.scratch) / f"users-{number:05d}-{uuid.uuid4().hex}.arrow"
         write_table(users, path)

@@ -68,6 +68,16 @@ class Histories:
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
             writer.write(batch)
 
+    @staticmethod
+    def read_times(path: str) -> np.ndarray:
+        """Only the times of what `write` wrote, int64 (events,)."""
+        with pa.OSFile(path, "rb") as file:
+            with pa.ipc.open_file(file) as reader:
+                wanted = pa.ipc.IpcReadOptions(included_fields=[reader.schema.get_field_index("time")])
+            file.seek(0)
+            with pa.ipc.open_file(file, options=wanted) as reader:
+                return reader.get_batch(0).column("time").values.to_numpy()
+
     @classmethod
     def read(cls, path: str) -> Histories:
         """What `write` wrote."""

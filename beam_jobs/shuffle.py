@@ -20,6 +20,8 @@ from beam_jobs import rejects
 from beam_jobs.chunks import RawChunk
 from beam_jobs.cleaning import CleanChunk, clean, event_schema
 from beam_jobs.counting import Counts, CountTrain
+from beam_jobs.csv_reader import Dialect
+from beam_jobs.filters import HistoryRules, RowRules
 from beam_jobs.hashing import hash_ids
 from beam_jobs.histories import by_time
 from beam_jobs.log_readers import Source, read
@@ -32,10 +34,11 @@ class Slice(NamedTuple):
     Attributes:
         order: (source, chunk): slices in this order are in the log's order.
         path, offset, size: Where the record batch lies.
-        rows_read: Rows of the whole chunk; like the next three, only on the chunk's first slice.
+        rows_read: Rows of the whole chunk; like the next four, only on the chunk's first slice.
+        dropped: Filter -> accepted rows of the chunk that it drops.
         rejected: Reason -> rejected rows of the chunk.
         rejects_path: File of the rejected rows, or "".
-        first_reject: Description of the first one, or "".
+        first_reject: Reason and row of the first one, or None.
         error: Why the source could not be read, or "". Errors travel as data: few runners keep an exception's type.
     """
 
@@ -44,9 +47,10 @@ class Slice(NamedTuple):
     offset: int = 0
     size: int = 0
     rows_read: int = 0
+    dropped: Mapping[str, int] = {}
     rejected: Mapping[str, int] = {}
     rejects_path: str = ""
-    first_reject: str = ""
+    first_reject: tuple[str, int] | None = None
     error: str = ""
 
 
@@ -56,7 +60,8 @@ class Partition(NamedTuple):
     Attributes:
         number: Which one.
         path: File of `Histories`; "" when no row fell into it.
-        users, events: Accepted users and rows.
+        users, events: Users and rows that are left.
+        dropped: Filter -> events that it dropped since the rows were read.
         counts: Of its train part; None until they are known.
         slices: What it was made of, without the references: rows read, rejected rows, errors.
     """
@@ -65,6 +70,7 @@ class Partition(NamedTuple):
     path: str = ""
     users: int = 0
     events: int = 0
+    dropped: Mapping[str, int] = {}
     counts: Counts | None = None
     slices: tuple[Slice, ...] = ()
 
@@ -76,33 +82,46 @@ class SpillByUser(beam.DoFn):
 
     Args:
         columns: Role -> column name.
-        delimiter: Of CSV files.
+        dialect: Of CSV files.
+        rules: Which rows count.
         partitions: Number of partitions, at most 65536.
         scratch: Existing folder that every worker can write to.
+        with_origin: Whether rows carry the group of their file.
     """
 
-    def __init__(self, columns: Mapping[str, str], delimiter: str, partitions: int, scratch: str) -> None:
-        self.columns, self.delimiter = dict(columns), delimiter
-        self.partitions, self.scratch = partitions, scratch
+    def __init__(
+        self,
+        columns: Mapping[str, str],
+        dialect: Dialect,
+        rules: RowRules,
+        partitions: int,
+        scratch: str,
+        with_origin: bool = False,
+    ) -> None:
+        self.columns, self.dialect, self.rules = dict(columns), dialect, rules
+        self.partitions, self.scratch, self.with_origin = partitions, scratch, with_origin
 
     def process(self, source: Source) -> Iterator[tuple[int, Slice]]:
         try:
-            for number, chunk in enumerate(read(source, self.columns, self.delimiter)):
-                yield from self._spill((source.number, number), source.path, chunk)
+            for number, chunk in enumerate(read(source, self.columns, self.dialect)):
+                yield from self._spill((source.number, number), source, chunk)
         except DataError as error:
             yield 0, Slice((source.number, 1 << 62), error=str(error))
 
-    def _spill(self, order: tuple[int, int], source: str, chunk: RawChunk) -> Iterator[tuple[int, Slice]]:
-        cleaned = clean(chunk)
-        rows_read = len(chunk.rows) + len(chunk.wrong_width)
+    def _spill(self, order: tuple[int, int], source: Source, chunk: RawChunk) -> Iterator[tuple[int, Slice]]:
+        cleaned = clean(chunk, self.rules.limits)
+        events, dropped = self.rules.keep(cleaned.events)
+        if self.with_origin:
+            origin = pa.array(np.full(events.num_rows, source.origin, np.uint8))
+            events = pa.RecordBatch.from_arrays([*events.columns, origin], names=[*events.schema.names, "origin"])
+        rows_read = len(chunk.rows) + len(chunk.unparsed)
         # Progress reads the number of rows from the name; a retried bundle writes another file.
         name = f"spill-{order[0]:06d}-{order[1]:06d}-{rows_read}-{uuid.uuid4().hex}"
-        first = self._reject(order, source, chunk, cleaned, Path(self.scratch) / f"{name}.jsonl")._replace(
-            rows_read=rows_read
-        )
+        first = self._reject(order, source.path, chunk, cleaned, Path(self.scratch) / f"{name}.jsonl")
+        first = first._replace(rows_read=rows_read, dropped=dropped)
         path = Path(self.scratch) / f"{name}.arrow"
         with path.open("wb") as file:
-            for partition, batch in by_user(cleaned.events, self.partitions):
+            for partition, batch in by_user(events, self.partitions):
                 offset = file.tell()
                 file.write(batch.serialize())
                 yield partition, first._replace(path=str(path), offset=offset, size=file.tell() - offset)
@@ -115,8 +134,8 @@ class SpillByUser(beam.DoFn):
         if not refused:
             return Slice(order)
         path.write_bytes(rejects.to_lines(refused))
-        where = f"{refused[0]['reason']} in {source}, row {refused[0]['row']}"
-        return Slice(order, rejected=rejects.count(refused), rejects_path=str(path), first_reject=where)
+        first = str(refused[0]["reason"]), int(str(refused[0]["row"]))
+        return Slice(order, rejected=rejects.count(refused), rejects_path=str(path), first_reject=first)
 
 
 def by_user(events: pa.RecordBatch, partitions: int) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -137,11 +156,14 @@ class SortPartition(beam.DoFn):
     Args:
         scratch: Existing folder that every worker can write to.
         roles: Columns that rows carry.
-        count: Counts the sorted partition at once.
+        rules: Which events of the sorted partition count; None: those are dropped later, by `thinning`.
+        count: Counts the partition at once; None: that is done later.
     """
 
-    def __init__(self, scratch: str, roles: Iterable[str], count: CountTrain) -> None:
-        self.scratch, self.roles, self.count = scratch, frozenset(roles), count
+    def __init__(
+        self, scratch: str, roles: Iterable[str], rules: HistoryRules | None, count: CountTrain | None
+    ) -> None:
+        self.scratch, self.roles, self.rules, self.count = scratch, frozenset(roles), rules, count
 
     def process(self, element: tuple[int, Iterable[Slice]]) -> Iterator[Partition]:
         index, slices = element[0], sorted(element[1], key=lambda part: part.order)
@@ -152,12 +174,14 @@ class SortPartition(beam.DoFn):
             return
         schema = event_schema(self.roles)
         events = pa.Table.from_batches([_load(part, schema) for part in filled]).combine_chunks().to_batches()[0]
-        histories = by_time(events)
+        histories, dropped = by_time(events), dict[str, int]()
         del events
+        if self.rules:
+            histories, dropped = self.rules.keep(histories)
         path = Path(self.scratch) / f"partition-{index:05d}-{uuid.uuid4().hex}.arrow"
         histories.write(path)
-        counts = self.count(index, histories)
-        yield Partition(index, str(path), len(histories.users), histories.events, counts, ledger)
+        counts = self.count(index, histories) if self.count and histories.events else None
+        yield Partition(index, str(path), len(histories.users), histories.events, dropped, counts, ledger)
 
 
 def _load(part: Slice, schema: pa.Schema) -> pa.RecordBatch:

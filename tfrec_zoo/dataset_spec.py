@@ -36,12 +36,18 @@ class FeatureSpec:
         shape: Values a record; -1 where records differ. `(1,)` is a scalar feature.
         vocabulary: File of raw values relative to the dataset, or None for a feature that needs no look-up.
         cardinality: Lines of the vocabulary; None without one.
+        entity: "user" or "item" for a feature of those, from `tfrec prepare --users` and `--items`.
+        mean: What was subtracted from a number, and
+        deviation: what it was then divided by (unless it is 0): both are of the train rows. None: not scaled.
     """
 
     dtype: str
     shape: tuple[int, ...]
     vocabulary: str | None = None
     cardinality: int | None = None
+    entity: str | None = None
+    mean: float | None = None
+    deviation: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +66,14 @@ class SplitSpec:
     """How train, valid and test were cut.
 
     Attributes:
-        protocol: "leave-one-out" and, later, the others of `tfrec prepare --split`.
-        hash: Hex digest over every held-out (user, target item, time): equal hashes mean equal splits.
+        protocol: "leave-one-out" or another of `tfrec prepare --split`.
+        hash: Hex digest over every held-out (user, item, time): equal hashes mean equal splits.
+        details: Where it was cut: moments of "temporal", shares and seed of "user" and "random".
     """
 
     protocol: str
     hash: str
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,10 +83,11 @@ class DatasetSpec:
     Attributes:
         features: View -> feature name -> FeatureSpec.
         item_counts: Train interactions of every item of the vocabulary, by rank (never increasing).
-        users, items, interactions: Of the whole accepted log, before the split.
+        users, items, interactions: Of what the filters left of the accepted log, before the split.
         split: The split protocol and its hash.
         files: Every shard of every view.
         rejects: Reason -> number of refused rows.
+        dropped: Filter -> number of accepted rows that it dropped before the split.
         options: The job's options, enough to run it again.
         format_version: Layout of the directory; readers refuse any other than `FORMAT_VERSION`.
         directory: Where the dataset lies; not part of dataset.json.
@@ -93,6 +102,7 @@ class DatasetSpec:
     files: Sequence[FileSpec]
     rejects: Mapping[str, int]
     options: Mapping[str, Any]
+    dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
     format_version: int = FORMAT_VERSION
     directory: Path = dataclasses.field(default=Path(), compare=False)
 

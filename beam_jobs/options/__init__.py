@@ -13,18 +13,19 @@ import argparse
 import dataclasses
 from typing import Any
 
-from beam_jobs.options import filters, inputs, running, splitting, viewing
+from beam_jobs.options import features, filters, inputs, running, splitting, viewing
+from beam_jobs.options.features import FeatureOptions
 from beam_jobs.options.filters import FilterOptions
 from beam_jobs.options.inputs import InputOptions
 from beam_jobs.options.running import RunOptions
 from beam_jobs.options.splitting import SplitOptions
 from beam_jobs.options.viewing import ViewOptions
 
-_TOPICS = (inputs, filters, splitting, viewing, running)
+_TOPICS = (inputs, features, filters, splitting, viewing, running)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrepareOptions(InputOptions, FilterOptions, SplitOptions, ViewOptions, RunOptions):
+class PrepareOptions(InputOptions, FeatureOptions, FilterOptions, SplitOptions, ViewOptions, RunOptions):
     """Options of the prepare job; each base documents those of its topic.
 
     Raises:
@@ -49,7 +50,8 @@ class PrepareOptions(InputOptions, FilterOptions, SplitOptions, ViewOptions, Run
             partitions: The number that was used, so that a repetition does not depend on a default.
         """
         content = {name: value for name, value in dataclasses.asdict(self).items() if name not in running.PLACE_ONLY}
-        return {**content, "input": sorted(self.input), "partitions": partitions}
+        files = {name: sorted(content[name]) for name in ("input", "valid_input", "test_input")}
+        return {**content, **files, "partitions": partitions}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

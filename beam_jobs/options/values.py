@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,25 @@ def check_shares(options: Any, *fields: str) -> None:
         value = getattr(options, field)
         if value is not None and not 0 <= value <= 1:
             raise ConfigError(f"{field} must lie between 0 and 1, not {value}")
+
+
+def check_moment(options: Any, field: str) -> None:
+    """Turns a moment into text, and raises ConfigError if it is none; None is let through."""
+    value = getattr(options, field)
+    if value is None:
+        return
+    object.__setattr__(options, field, str(value))
+    if str(value) in ("none", "now"):
+        return
+    try:
+        int(str(value))
+    except ValueError:
+        try:
+            datetime.datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+        except ValueError:
+            raise ConfigError(
+                f"{field} must be a number in the log's unit or an ISO 8601 date, not {value!r}"
+            ) from None
 
 
 def check_choice(options: Any, field: str, choices: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ the number of partitions or workers.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,7 +27,23 @@ class Split(abc.ABC):
     protocol: ClassVar[str]
 
     valid_completes_train: ClassVar[bool] = False
-    """Whether the valid target and all events before it are just the train and valid events of its user."""
+    """Whether a user's valid target and all events before it are just the user's train and valid events."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the split can mark events before the whole log is known."""
+        return True
+
+    def fit(self, times: Callable[[], Iterable[np.ndarray]]) -> Split:
+        """A split that has learned of the whole log what it needs.
+
+        Args:
+            times: Gives the times of all events, int64, a part at a time; can be called again.
+
+        Raises:
+            DataError: The log cannot be split like that.
+        """
+        return self
 
     @abc.abstractmethod
     def marks(self, histories: Histories) -> np.ndarray:
@@ -45,6 +61,14 @@ class Split(abc.ABC):
     def details(self) -> Mapping[str, Any]:
         """What dataset.json says of the split beside its name."""
         return {}
+
+
+def drawn_marks(drawn: np.ndarray, valid_share: float, test_share: float) -> np.ndarray:
+    """Marks uint8 of numbers that are uniform in [0, 1): a larger share only adds to what a smaller one holds out."""
+    marks = np.full(len(drawn), TRAIN, np.uint8)
+    marks[drawn >= 1 - valid_share - test_share] = VALID
+    marks[drawn >= 1 - test_share] = TEST
+    return marks
 
 
 def held_out_hash(histories: Histories, marks: np.ndarray, seed: int) -> int:

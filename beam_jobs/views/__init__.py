@@ -16,5 +16,6 @@ from __future__ import annotations
 
 VIEWS = {
     "sequences": "beam_jobs.views.sequences:Sequences",
+    "items": "beam_jobs.views.items:Items",
 }
 """Name, which is also the folder -> module and class."""

@@ -73,7 +73,7 @@ def test_failure_is_one_line(write, tmp_path):
         (["--max-length", "0"], "at least 1"),
         (["--max-reject-share", "2"], "between 0 and 1"),
         (["--delimiter", "::"], "one ASCII character"),
-        (["--split", "temporal"], "invalid choice"),
+        (["--split", "last"], "invalid choice"),
         (["--user-col", "item_id"], "need different columns"),
     ],
 )
