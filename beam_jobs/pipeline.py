@@ -198,7 +198,7 @@ def sort_log(
     """
     count = CountTrain(split, views, str(scratch))
     sort = SortLog(sources, columns, options.delimiter, partitions, count, scratch)
-    found, counts = run_pipeline(sort, scratch / "sorted")
+    found, counts = run_pipeline(sort, scratch / "sorted", options.runner_choice)
     slices = sorted((part for partition in found for part in partition.slices), key=lambda part: part.order)
     rejected, rows = _check(slices, options.max_reject_share)
     filled = [partition._replace(slices=()) for partition in found if partition.events]
@@ -241,7 +241,7 @@ def _encode(
     paths = [partition.path for partition in log.partitions]
     works = [Work(view.name, number, unit) for view in views for number, unit in enumerate(view.units(paths, lookups))]
     encode = EncodeShards(views, lookups, str(scratch), options.compression)
-    return run_pipeline(EncodeViews(works, encode), scratch / "encoded")
+    return run_pipeline(EncodeViews(works, encode), scratch / "encoded", options.runner_choice)
 
 
 def _split_hash(partitions: Sequence[Partition]) -> str:
