@@ -1,6 +1,6 @@
 """Where a job runs: the runner, its workers, and the Beam flags that go with it.
 
-Standard library only until a flag of a remote runner has to be checked. Beam itself only warns of flags that it does not
+Standard library only until a flag of a remote runner has to be checked. Beam only warns of flags that it does not
 know, and ignores those of another runner; here both are usage errors.
 """
 
@@ -80,7 +80,7 @@ class RunnerChoice:
 
 
 def add_runner_arguments(group: argparse._ArgumentGroup) -> None:
-    """Adds --runner and --workers; flags that the parser leaves over are a remote runner's (`parse_with_beam_flags`)."""
+    """Adds --runner and --workers; what the parser leaves over is a remote runner's (`parse_with_beam_flags`)."""
     group.add_argument(
         "--runner",
         choices=RUNNERS,

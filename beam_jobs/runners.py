@@ -64,7 +64,7 @@ def run_pipeline(transform: beam.PTransform, outcome: Path, choice: RunnerChoice
     level = logger.level
     # Beam would log the traceback of an exception that is raised here anyway.
     logger.setLevel(logging.CRITICAL)
-    result = None
+    result: Any = None
     try:
         result = pipeline.run()
         result.wait_until_finish()

@@ -26,6 +26,8 @@ _EXTRAS = {
     "apache_beam": "beam",
     "pyarrow": "beam",
     "google_crc32c": "beam",
+    "matplotlib": "beam",
+    "polars": "dev",
     "grpc": "serving",
     "tensorflow_serving": "serving",
 }
@@ -255,11 +257,12 @@ def _query(args: argparse.Namespace) -> int:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    _quiet_tensorflow(args)
-    from tfrec_zoo.benchmarks.registry import bench
+    from tfrec_zoo.benchmarks.registry import WITHOUT_TENSORFLOW, bench
     from tfrec_zoo.tables import print_table
 
-    result = bench(args.name, args.data)
+    if args.name not in WITHOUT_TENSORFLOW:
+        _quiet_tensorflow(args)
+    result = bench(args.name, args.data, rows=args.rows, formats=args.formats)
     if args.json != "-":
         print_table(list(result["rows"][0]), [list(row.values()) for row in result["rows"]])
     _write_json(result, args.json)
