@@ -49,7 +49,7 @@ def run(options: PrepareOptions, meter: Meter) -> dict[str, Any]:
         print("prepare: DirectRunner runs as FnApiRunner, in memory (by itself it downloads a binary)", file=sys.stderr)
 
     def on_runner(transform: beam.PTransform, outcome: Path) -> Any:
-        return run_pipeline(transform, outcome)
+        return run_pipeline(transform, outcome, options.runner_choice)
 
     with scratch_folder(output) as scratch:
         with progress(scratch, count, len(options.views), options.quiet):

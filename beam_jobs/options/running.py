@@ -6,12 +6,11 @@ import argparse
 import dataclasses
 from typing import Any
 
-from beam_jobs.options.values import check_choice, check_counts, count
+from beam_jobs.options.values import check_counts, count
+from beam_jobs.runner_options import RunnerChoice, add_runner_arguments
 from tfrec_zoo.errors import ConfigError
 
-RUNNERS = ("FnApiRunner", "DirectRunner")
-
-PLACE_ONLY = ("output", "runner", "quiet")
+PLACE_ONLY = ("output", "runner", "workers", "beam_flags", "quiet")
 """Options that do not change what is written; dataset.json leaves them out."""
 
 
@@ -22,14 +21,21 @@ class RunOptions:
     Attributes:
         output: Directory of the dataset.
         partitions: Partitions of the users, so at most this many shards a split; None chooses from the input's size.
-        runner: "FnApiRunner", or "DirectRunner" as another name for it.
+        runner, workers, beam_flags: Name, workers and flags of a `RunnerChoice`.
         quiet: No progress on stderr.
     """
 
     output: str
     partitions: int | None = None
     runner: str = "FnApiRunner"
+    workers: int | None = None
+    beam_flags: tuple[str, ...] = ()
     quiet: bool = False
+
+    @property
+    def runner_choice(self) -> RunnerChoice:
+        """The runner and what it is told."""
+        return RunnerChoice(self.runner, self.workers, tuple(self.beam_flags))
 
 
 def check(options: Any) -> None:
@@ -38,21 +44,15 @@ def check(options: Any) -> None:
     check_counts(options, "partitions")
     if options.partitions is not None and options.partitions > 65_536:
         raise ConfigError(f"partitions must be at most 65536, not {options.partitions}")
-    check_choice(options, "runner", RUNNERS)
+    object.__setattr__(options, "beam_flags", options.runner_choice.flags)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of this topic."""
-    add = parser.add_argument_group("where and how it runs").add_argument
+    group = parser.add_argument_group("where and how it runs")
+    add = group.add_argument
     add("--output", required=True, metavar="DATA", help="directory of the dataset")
     add("--partitions", type=count, metavar="N", help="user partitions = most shards a split (default: by input size)")
-    add("--runner", type=_runner, default="FnApiRunner", help="Beam runner: FnApiRunner in memory (default)")
+    add_runner_arguments(group)
     add("--quiet", action="store_true", help="no progress on stderr")
-
-
-def _runner(text: str) -> str:
-    if text not in RUNNERS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not supported yet; use {RUNNERS[0]} (in memory) or its other name {RUNNERS[1]}"
-        )
-    return text
+    parser.set_defaults(beam_flags=())
