@@ -51,7 +51,7 @@ class PrepareOptions(InputOptions, FeatureOptions, FilterOptions, SplitOptions, 
         """
         content = {name: value for name, value in dataclasses.asdict(self).items() if name not in running.PLACE_ONLY}
         files = {name: sorted(content[name]) for name in ("input", "valid_input", "test_input")}
-        return {**content, **files, "partitions": partitions}
+        return {**content, **files, "multi": dict(self.multi), "partitions": partitions}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,8 +18,8 @@ from beam_jobs.vocabulary import look_up
 from tfrec_zoo.dataset_spec import FeatureSpec
 
 TRAIN_AND_VALID = "train+valid"
-"""Histories for a refit. Leave-one-out does without: there they are the valid records with their targets appended, and
-the train records that carry `train_only`."""
+"""Histories for a refit, where they are not just the valid records with their targets appended and the train records
+that carry `train_only`."""
 
 _OPTIONAL = {"rating": "ratings"}
 
@@ -45,9 +45,13 @@ class Windows(NamedTuple):
 
 
 class Sequences(View):
-    """One record a user in train, one record a held-out target in valid and test."""
+    """One record a user (or window) in train, one record a held-out target in valid and test."""
 
     name = "sequences"
+
+    @property
+    def _refit_apart(self) -> bool:
+        return not self.split.valid_completes_train or self.options.window_stride is not None
 
     def feature_specs(self, lookups: Lookups) -> dict[str, FeatureSpec]:
         items = {"vocabulary": "vocab/item.txt", "cardinality": lookups.items.num_rows}
@@ -58,7 +62,7 @@ class Sequences(View):
             "target": FeatureSpec("int64", (1,), **items),
             "seen": FeatureSpec("int64", (-1,), **items),
         }
-        if self.split.valid_completes_train:
+        if not self._refit_apart:
             specs["train_only"] = FeatureSpec("int64", (1,))
         if "rating" in self.roles:
             specs["ratings"] = FeatureSpec("float32", (-1,))
@@ -69,11 +73,11 @@ class Sequences(View):
         marks, packed = self.split.marks(histories), _pack(histories, lookups)
         targets = {mark: self.split.targets(histories, marks, mark) for mark in (VALID, TEST)}
         train_only = None
-        if self.split.valid_completes_train:
+        if not self._refit_apart:
             train_only = np.ones(len(histories.users), bool)
             train_only[histories.owners(targets[VALID])] = False
         yield self._training(SPLIT_NAMES[TRAIN], histories, packed, marks == TRAIN, lookups, train_only)
-        if not self.split.valid_completes_train:
+        if self._refit_apart:
             yield self._training(TRAIN_AND_VALID, histories, packed, marks != TEST, lookups, None)
         for mark, rows in targets.items():
             user = histories.owners(rows)
@@ -95,6 +99,8 @@ class Sequences(View):
             histories = histories.select(chosen)
             packed = _pack(histories, lookups)
             windows = Windows(np.arange(len(histories.users)), histories.offsets[:-1], histories.offsets[1:])
+        if self.options.window_stride:
+            windows = cut(windows, self.options.max_length, self.options.window_stride)
         return RecordSet(split, len(windows.user), partial(self._encode_training, packed, windows, train_only))
 
     def _encode_training(
@@ -135,6 +141,20 @@ def leading(histories: Histories, chosen: np.ndarray) -> Windows | None:
     if not np.array_equal(np.cumsum(edges[:-1], dtype=np.int8).view(bool), chosen):
         return None
     return Windows(user, start, end)
+
+
+def cut(windows: Windows, length: int, stride: int) -> Windows:
+    """Windows of at most `length` events over longer ones, the oldest first; together they cover all events.
+
+    Example:
+        >>> cut(Windows(np.array([7]), np.array([0]), np.array([5])), 3, 2)
+        Windows(user=array([7, 7]), start=array([0, 2]), end=array([3, 5]))
+    """
+    more = np.maximum(0, -(-(windows.end - windows.start - length) // stride))
+    owner = np.repeat(np.arange(len(more)), more + 1)
+    older = more[owner] - (np.arange(len(owner)) - np.repeat(np.cumsum(more + 1) - more - 1, more + 1))
+    end = windows.end[owner] - older * stride
+    return Windows(windows.user[owner], np.maximum(windows.start[owner], end - length), end)
 
 
 def _pack(histories: Histories, lookups: Lookups) -> _Packed:
