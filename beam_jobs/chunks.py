@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 CHUNK_ROWS = 500_000
-"""About as many rows as a chunk has at most; a worker holds one chunk at a time."""
+CHUNK_BYTES = 64 << 20
+"""About as many rows, or bytes, as a chunk has at most; a worker holds one chunk at a time."""
 
 
 class Unparsed(NamedTuple):

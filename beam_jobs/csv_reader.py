@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from beam_jobs.chunks import CHUNK_ROWS, RawChunk, Unparsed
+from beam_jobs.chunks import CHUNK_BYTES, CHUNK_ROWS, RawChunk, Unparsed
 from beam_jobs.hashing import binary_parts
 from tfrec_zoo.errors import DataError
 
@@ -84,13 +84,14 @@ def read_csv(
         if not file.peek(1):
             return
         wrong: list[Unparsed] = []
-        row, batches, size = 1, [], 0
+        row, batches, count, size = 1, [], 0, 0
         for batch in _parse(file, path, names, columns, dialect, wrong):
             batches.append(batch)
-            size += batch.num_rows
-            if size >= CHUNK_ROWS:
+            count += batch.num_rows
+            size += batch.nbytes
+            if count >= CHUNK_ROWS or size >= CHUNK_BYTES:
                 chunk, row = _chunk(batches, columns, row, wrong)
-                batches, size = [], 0
+                batches, count, size = [], 0, 0
                 yield chunk
         if batches or wrong:
             yield _chunk(batches, columns, row, wrong, last=True)[0]

@@ -2,50 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 
 from beam_jobs.shuffle import Partition
 
-_COMPACT_ROWS = 2_000_000
+_COMPACT_BYTES = 32 << 20
 _COUNTS = pa.schema([("item", pa.binary()), ("count", pa.int64())])
 
 
+class _Sums(NamedTuple):
+    """Accumulator: what was counted, and how large it was when equal items were last put together."""
+
+    partitions: list[Partition]
+    counts: pa.Table | None
+    compact: int
+
+
 class CountItems(beam.CombineFn):
-    """Adds up the partitions' item counts: Partition... -> (partitions without counts, table of item, count, sums)."""
+    """Adds up the partitions' item counts: Partition... -> (partitions without counts, table of item, count, sums).
 
-    def create_accumulator(self) -> tuple[list[Partition], pa.Table | None]:
-        return [], None
+    Memory stays within a few times the size of the final table, however many partitions there are.
+    """
 
-    def add_input(
-        self, accumulator: tuple[list[Partition], pa.Table | None], element: Partition
-    ) -> tuple[list[Partition], pa.Table | None]:
-        partitions, counts = accumulator
-        if element.counts is not None:
-            counts = _join([counts, pa.Table.from_batches([element.counts.items])])
-            element = element._replace(counts=element.counts._replace(items=None))
-        return [*partitions, element], counts
+    def create_accumulator(self) -> _Sums:
+        return _Sums([], None, 0)
 
-    def merge_accumulators(
-        self, accumulators: Iterable[tuple[list[Partition], pa.Table | None]]
-    ) -> tuple[list[Partition], pa.Table | None]:
-        partitions, tables = zip(*accumulators, strict=True)
-        return [part for some in partitions for part in some], _join(tables)
+    def add_input(self, accumulator: _Sums, element: Partition) -> _Sums:
+        if element.counts is None:
+            return accumulator._replace(partitions=[*accumulator.partitions, element])
+        counts = pa.Table.from_batches([element.counts.items])
+        element = element._replace(counts=element.counts._replace(items=None))
+        return _add([accumulator, _Sums([element], counts, 0)])
 
-    def extract_output(self, accumulator: tuple[list[Partition], pa.Table | None]) -> tuple[list[Partition], pa.Table]:
-        partitions, counts = accumulator
-        partitions = sorted(partitions, key=lambda part: part.number)
-        return partitions, _COUNTS.empty_table() if counts is None else _sum(counts)
+    def merge_accumulators(self, accumulators: Iterable[_Sums]) -> _Sums:
+        return _add(list(accumulators))
+
+    def extract_output(self, accumulator: _Sums) -> tuple[list[Partition], pa.Table]:
+        partitions = sorted(accumulator.partitions, key=lambda part: part.number)
+        return partitions, _COUNTS.empty_table() if accumulator.counts is None else _sum(accumulator.counts)
 
 
-def _join(tables: Iterable[pa.Table | None]) -> pa.Table | None:
-    filled = [table for table in tables if table is not None]
-    if not filled:
-        return None
-    counts = pa.concat_tables(filled)
-    return _sum(counts) if counts.num_rows > _COMPACT_ROWS else counts
+def _add(sums: Sequence[_Sums]) -> _Sums:
+    partitions = [part for some in sums for part in some.partitions]
+    tables = [some.counts for some in sums if some.counts is not None]
+    compact = max((some.compact for some in sums), default=0)
+    if not tables:
+        return _Sums(partitions, None, compact)
+    counts = pa.concat_tables(tables)
+    if counts.nbytes > max(_COMPACT_BYTES, 2 * compact):
+        counts = _sum(counts)
+        compact = counts.nbytes
+    return _Sums(partitions, counts, compact)
 
 
 def _sum(counts: pa.Table) -> pa.Table:

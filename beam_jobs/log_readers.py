@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_jobs import csv_reader, json_reader
-from beam_jobs.chunks import CHUNK_ROWS, RawChunk
+from beam_jobs.chunks import CHUNK_BYTES, CHUNK_ROWS, RawChunk
 from beam_jobs.csv_reader import Dialect
 from tfrec_zoo.errors import DataError
 
@@ -161,7 +161,12 @@ def _plan_parquet(path: str, wanted: set[str]) -> list[Source]:
 def _read_parquet(source: Source, columns: Mapping[str, str]) -> Iterator[RawChunk]:
     row = source.first_row
     with pq.ParquetFile(source.path) as file:
-        batches = file.iter_batches(CHUNK_ROWS, row_groups=[source.row_group], columns=list(columns.values()))
+        # What dictionaries hide of the size of long ids, the number of rows bounds.
+        group = file.metadata.row_group(source.row_group)
+        size = max(1, CHUNK_BYTES * group.num_rows // max(1, group.total_byte_size))
+        batches = file.iter_batches(
+            min(CHUNK_ROWS, size), row_groups=[source.row_group], columns=list(columns.values())
+        )
         for batch in batches:
             values = {role: _plain(batch.column(name)) for role, name in columns.items()}
             yield RawChunk(values, np.arange(row, row + batch.num_rows), ())

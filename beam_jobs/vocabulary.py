@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, OOV
 
+_WRITE_VALUES = 100_000
+
 
 def rank(counts: pa.Table, at_least: int) -> pa.Table:
     """The vocabulary.
@@ -34,7 +36,10 @@ def look_up(values: pa.DictionaryArray, vocabulary: pa.Array) -> np.ndarray:
 
 def write(values: pa.ChunkedArray | pa.Array, path: Path) -> None:
     """Writes raw values, one a line."""
-    separator = pa.scalar(b"\n", pa.large_binary())
-    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    lines = pc.binary_join_element_wise(values.cast(pa.large_binary()), pa.scalar(b"", pa.large_binary()), separator)
-    path.write_bytes(b"".join(lines.to_pylist()))
+    separator, nothing = pa.scalar(b"\n", pa.large_binary()), pa.scalar(b"", pa.large_binary())
+    with path.open("wb") as file:
+        for first in range(0, len(values), _WRITE_VALUES):
+            part = values[first : first + _WRITE_VALUES]
+            part = part.combine_chunks() if isinstance(part, pa.ChunkedArray) else part
+            lines = pc.binary_join_element_wise(part.cast(pa.large_binary()), nothing, separator)
+            file.write(b"".join(lines.to_pylist()))
