@@ -60,12 +60,13 @@ def read_features(entity: str, options: PrepareOptions) -> RawFeatures | None:
     if pattern is None:
         return None
     id_column = {"user": options.user_col, "item": options.item_col}[entity]
-    dialect = Dialect(options.delimiter if _shares_delimiter(pattern, id_column, options) else None)
+    paths = expand([pattern], flag)
+    dialect = _dialect(paths, id_column, options)
     kinds: dict[str, str] = {}
     parts: list[tuple[pa.BinaryArray, dict[str, pa.Array]]] = []
     rejects: list[dict[str, Any]] = []
     rows = 0
-    for path in expand([pattern], flag):
+    for path in paths:
         names = column_names(path, dialect)
         check_column(path, names, id_column, f"Ids stand in the column that --{entity}-col names.")
         found = _kinds([name for name in names if name != id_column], options)
@@ -111,9 +112,10 @@ def check_names(tables: dict[str, RawFeatures], options: PrepareOptions) -> None
                 )
 
 
-def _shares_delimiter(pattern: str, id_column: str, options: PrepareOptions) -> bool:
-    """Tables may be written like the log or with the usual delimiter: the one that shows the id column is right."""
-    return any(id_column in column_names(path, Dialect(options.delimiter)) for path in expand([pattern]))
+def _dialect(paths: list[str], id_column: str, options: PrepareOptions) -> Dialect:
+    """Tables are written like the log, or in the usual way: that which shows the id column is right."""
+    like_log = Dialect(options.delimiter)
+    return like_log if all(id_column in column_names(path, like_log) for path in paths) else Dialect()
 
 
 def _kinds(names: list[str], options: PrepareOptions) -> dict[str, str]:
