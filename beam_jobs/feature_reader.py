@@ -28,7 +28,8 @@ RESERVED = frozenset(
 """Names that records use themselves."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_EMPTY_ID = REASONS.index("empty_id")
+_OF_IDS = (REASONS.index("empty_id"), REASONS.index("id_too_long"))
+"""Faults of an id that are none of a feature: a value may be missing, and a title may be long."""
 
 
 class RawFeatures(NamedTuple):
@@ -149,7 +150,7 @@ def _clean(
             columns[name] = pa.array(np.where(bad, np.nan, numbers).astype(np.float32))
         else:
             columns[name] = to_ids(raw)
-            faults += [(REASONS[reason], rows) for reason, rows in id_faults(columns[name]) if reason != _EMPTY_ID]
+            faults += [(REASONS[reason], rows) for reason, rows in id_faults(columns[name]) if reason not in _OF_IDS]
     reasons = np.zeros(len(ids), object)
     for reason, rows in faults:
         reasons[rows & (reasons == 0)] = reason

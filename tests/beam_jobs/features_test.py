@@ -57,6 +57,11 @@ def test_a_change_of_held_out_rows_changes_no_feature(write, tmp_path):
     assert first == second
 
 
+def test_a_long_text_is_a_value_like_any_other(write, tmp_path):
+    spec = prepared(write, tmp_path, ITEMS.replace("red", "r" * 5000))
+    assert (spec.rejects, spec.vocabulary("colour")) == ({}, ["r" * 5000, "blue"])
+
+
 def test_items_that_the_table_lacks_have_no_features(write, tmp_path):
     spec = prepared(write, tmp_path, "b,blue,Comedy,20\n")
     assert decoded(spec, "items", "all")[0] == {
