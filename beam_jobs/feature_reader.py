@@ -23,6 +23,7 @@ RESERVED = frozenset(
     (
         *("user", "item", "users", "items", "id", "raw_id", "time", "times", "rating", "ratings", "action", "actions"),
         *("dwell", "label", "target", "seen", "train_only", "history", "weight"),
+        *("user_id", "user_count", "user_mean_label", "item_count", "item_mean_label"),
     )
 )
 """Names that records use themselves."""

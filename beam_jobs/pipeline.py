@@ -29,6 +29,7 @@ from beam_jobs.shards import EncodeShards, Shard, Work
 from beam_jobs.sorted_log import Run, SortedLog, sort_log
 from beam_jobs.splits import make_split
 from beam_jobs.tables import write_table
+from beam_jobs.target_domain import plan_target, sort_target
 from beam_jobs.transforms import EncodeViews
 from beam_jobs.views.view import View, make_views
 from tfrec_zoo.dataset_spec import DatasetSpec, SplitSpec
@@ -42,6 +43,7 @@ MIN_PARTITIONS = 8
 def run(options: PrepareOptions, meter: Meter) -> dict[str, Any]:
     """Runs the job; see `beam_jobs.prepare`."""
     log_plan = plan(options)
+    target_plan = plan_target(options)
     features = _read_features(options)
     count = min(options.partitions or max(MIN_PARTITIONS, -(-log_plan.rows // PARTITION_ROWS)), 1 << 16)
     output = Path(options.output)
@@ -64,10 +66,15 @@ def run(options: PrepareOptions, meter: Meter) -> dict[str, Any]:
             )
             views = make_views(options, log_plan.roles, log.split)
             lookups, vocabularies = _look_ups(log, features, options, scratch)
+            target = sort_target(target_plan, options, log, count, on_runner, scratch) if target_plan else None
             shards = _encode(views, log, lookups, options, on_runner, scratch)
         refused = Counter(log.rejected)
         for table in features.values():
             refused.update(rejects.count(table.rejects))
+        if target:
+            refused.update(target.log.rejected)
+        rows = log.rows + (target.log.rows if target else 0)
+        rejected = sum(log.rejected.values()) + (sum(target.log.rejected.values()) if target else 0)
         spec = DatasetSpec(
             features={view.name: view.feature_specs(lookups) for view in views},
             item_counts=lookups.items["count"].to_pylist(),
@@ -79,19 +86,23 @@ def run(options: PrepareOptions, meter: Meter) -> dict[str, Any]:
             rejects=dict(sorted(refused.items())),
             dropped=log.dropped,
             options=options.recorded(count),
+            target=target.spec if target else None,
         )
         others = [reject for table in features.values() for reject in table.rejects]
         refused_rows = rejects.join(log_plan.sources, log.slices, others, scratch / "rejects.jsonl")
+        if target:
+            refused_rows = target.join_rejects(refused_rows)
+            vocabularies["target_item"] = target.vocabulary
         publish(spec, output, shards, vocabularies, refused_rows)
     if refused:
         print(f"prepare: {rejects.summary(refused)}; see {output / 'rejects'}", file=sys.stderr)
     return {
-        "rows": log.rows,
-        "rows_rejected": sum(log.rejected.values()),
+        "rows": rows,
+        "rows_rejected": rejected,
         "users": log.users,
         "items": log.counts.num_rows,
         "sequences": sum(shard.records for shard in shards if shard.view == "sequences"),
-        **meter.figures(log.rows),
+        **meter.figures(rows),
         "shards": len(shards),
         "split_hash": spec.split.hash,
     }
@@ -143,7 +154,7 @@ def _encode(
     views: Sequence[View], log: SortedLog, lookups: Lookups, options: PrepareOptions, on_runner: Run, scratch: Path
 ) -> list[Shard]:
     """Pass 2."""
-    paths = [partition.path for partition in log.partitions]
+    paths = {partition.number: partition.path for partition in log.partitions}
     works = [Work(view.name, number, unit) for view in views for number, unit in enumerate(view.units(paths, lookups))]
     encode = EncodeShards(views, lookups, str(scratch), options.compression)
     return on_runner(EncodeViews(works, encode), scratch / "encoded")

@@ -77,6 +77,25 @@ class SplitSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class TargetSpec:
+    """The target domain of the view `transfer`: another log, with items of its own in vocab/target_item.txt.
+
+    Attributes:
+        item_counts: Train interactions of every item of its vocabulary, by rank (never increasing).
+        users, items, interactions: Of the whole accepted target log.
+        common_users: Users that the source log knows too.
+        split: Of the target log.
+    """
+
+    item_counts: Sequence[int]
+    users: int
+    items: int
+    interactions: int
+    common_users: int
+    split: SplitSpec
+
+
+@dataclasses.dataclass(frozen=True)
 class DatasetSpec:
     """Everything a reader may know of a dataset without opening a shard.
 
@@ -89,6 +108,7 @@ class DatasetSpec:
         rejects: Reason -> number of refused rows.
         dropped: Filter -> number of accepted rows that it dropped before the split.
         options: The job's options, enough to run it again.
+        target: The target domain, if there is one.
         format_version: Layout of the directory; readers refuse any other than `FORMAT_VERSION`.
         directory: Where the dataset lies; not part of dataset.json.
     """
@@ -103,6 +123,7 @@ class DatasetSpec:
     rejects: Mapping[str, int]
     options: Mapping[str, Any]
     dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    target: TargetSpec | None = None
     format_version: int = FORMAT_VERSION
     directory: Path = dataclasses.field(default=Path(), compare=False)
 
@@ -192,10 +213,14 @@ class DatasetSpec:
             }
             for view, features in content["features"].items()
         }
+        target = content.get("target")
+        if target is not None:
+            target = TargetSpec(**{**target, "split": SplitSpec(**target["split"])})
         return cls(
             **{
                 **content,
                 "features": features,
+                "target": target,
                 "split": SplitSpec(**content["split"]),
                 "files": tuple(FileSpec(**file) for file in content["files"]),
                 "directory": directory,

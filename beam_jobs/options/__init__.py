@@ -13,19 +13,23 @@ import argparse
 import dataclasses
 from typing import Any
 
-from beam_jobs.options import features, filters, inputs, running, splitting, viewing
+from beam_jobs.options import features, filters, inputs, labelling, running, splitting, transferring, viewing
 from beam_jobs.options.features import FeatureOptions
 from beam_jobs.options.filters import FilterOptions
 from beam_jobs.options.inputs import InputOptions
+from beam_jobs.options.labelling import LabelOptions
 from beam_jobs.options.running import RunOptions
 from beam_jobs.options.splitting import SplitOptions
+from beam_jobs.options.transferring import TransferOptions
 from beam_jobs.options.viewing import ViewOptions
 
-_TOPICS = (inputs, features, filters, splitting, viewing, running)
+_TOPICS = (inputs, features, filters, splitting, viewing, labelling, transferring, running)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PrepareOptions(InputOptions, FeatureOptions, FilterOptions, SplitOptions, ViewOptions, RunOptions):
+class PrepareOptions(
+    InputOptions, FeatureOptions, FilterOptions, SplitOptions, ViewOptions, LabelOptions, TransferOptions, RunOptions
+):
     """Options of the prepare job; each base documents those of its topic.
 
     Raises:
@@ -50,7 +54,7 @@ class PrepareOptions(InputOptions, FeatureOptions, FilterOptions, SplitOptions, 
             partitions: The number that was used, so that a repetition does not depend on a default.
         """
         content = {name: value for name, value in dataclasses.asdict(self).items() if name not in running.PLACE_ONLY}
-        files = {name: sorted(content[name]) for name in ("input", "valid_input", "test_input")}
+        files = {name: sorted(content[name]) for name in ("input", "valid_input", "test_input", "target_input")}
         return {**content, **files, "multi": dict(self.multi), "partitions": partitions}
 
 

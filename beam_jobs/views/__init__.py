@@ -16,6 +16,8 @@ from __future__ import annotations
 
 VIEWS = {
     "sequences": "beam_jobs.views.sequences:Sequences",
+    "interactions": "beam_jobs.views.interactions:Interactions",
+    "transfer": "beam_jobs.views.transfer:Transfer",
     "items": "beam_jobs.views.items:Items",
 }
 """Name, which is also the folder -> module and class."""

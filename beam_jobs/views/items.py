@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +28,7 @@ class Items(View):
         }
         return {**own, **lookups.item_features.specs}
 
-    def units(self, partitions: Sequence[str], lookups: Lookups) -> Sequence[int]:
+    def units(self, partitions: Mapping[int, str], lookups: Lookups) -> Sequence[int]:
         """Ranges of items, by their first row in `Lookups.items`."""
         return range(0, lookups.items.num_rows, _SHARD_ITEMS)
 

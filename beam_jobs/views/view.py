@@ -59,9 +59,14 @@ class View(abc.ABC):
             lookups: Vocabularies and features.
         """
 
-    def units(self, partitions: Sequence[str], lookups: Lookups) -> Sequence[Any]:
-        """What can be encoded apart, in the order of the shards. Units are pickled: names, not data."""
-        return partitions
+    def units(self, partitions: Mapping[int, str], lookups: Lookups) -> Sequence[Any]:
+        """What can be encoded apart, in the order of the shards. Units are pickled: names, not data.
+
+        Args:
+            partitions: Number -> path of each sorted partition, ascending.
+            lookups: Vocabularies and features.
+        """
+        return list(partitions.values())
 
     def item_sums(self, histories: Histories, marks: np.ndarray) -> Mapping[str, np.ndarray]:
         """Column -> int64 (len(histories.items.dictionary),), to be added up over all partitions.
