@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 
 from tfrec_zoo.data import records
+from tfrec_zoo.data.rows import chosen_features, to_rows
 from tfrec_zoo.data.shuffling import shuffled_epochs
 from tfrec_zoo.dataset_spec import DatasetSpec, FeatureSpec
-from tfrec_zoo.errors import DataError
 from tfrec_zoo.preprocessing.history import right_align
 
 VIEW = "interactions"
@@ -51,7 +51,7 @@ def training_batches(
     Raises:
         DataError: The dataset has no such view or feature.
     """
-    chosen = _chosen(spec, features)
+    chosen = chosen_features(spec, VIEW, features)
     batches = (
         shuffled_epochs(spec, VIEW, splits, seed)
         .batch(batch_size, drop_remainder=True)
@@ -82,7 +82,7 @@ def evaluation_batches(
     Raises:
         DataError: The dataset has no such view, split or feature.
     """
-    chosen = _chosen(spec, features)
+    chosen = chosen_features(spec, VIEW, features)
     batches = (
         records.read(spec.paths(VIEW, split))
         .batch(batch_size)
@@ -92,28 +92,10 @@ def evaluation_batches(
     return records.fixed_parallelism(batches)
 
 
-def _chosen(spec: DatasetSpec, names: Sequence[str] | None) -> dict[str, FeatureSpec]:
-    have = spec.features.get(VIEW)
-    if have is None:
-        raise DataError(
-            f"{spec.directory} has no view {VIEW} (it has {', '.join(sorted(spec.features))}): run `tfrec prepare` "
-            f"with --views {','.join([*sorted(spec.features), VIEW])}."
-        )
-    unknown = [name for name in names or () if name not in have]
-    if unknown:
-        raise DataError(
-            f"{spec.directory}: rows of {VIEW} have no feature {unknown[0]!r}; they have {', '.join(have)}."
-        )
-    return dict(have) if names is None else {name: have[name] for name in names}
-
-
 def _to_batch(serialized: tf.Tensor, features: Mapping[str, FeatureSpec], length: int) -> dict[str, tf.Tensor]:
-    batch = records.parse(serialized, features)
-    for name, feature in features.items():
-        if name == LABEL:
-            batch[name] = tf.cast(batch[name], tf.float32)
-        elif feature.dtype == "int64" and feature.vocabulary is not None:
-            batch[name] = tf.cast(batch[name], tf.int32)
-        if name == HISTORY:
-            batch[name] = right_align(batch[name].to_tensor(), length)
+    batch = to_rows(serialized, features)
+    if LABEL in batch:
+        batch[LABEL] = tf.cast(batch[LABEL], tf.float32)
+    if HISTORY in batch:
+        batch[HISTORY] = right_align(batch[HISTORY].to_tensor(), length)
     return batch
