@@ -106,6 +106,7 @@ def check_names(tables: dict[str, RawFeatures], options: PrepareOptions) -> None
         ("--features", options.features or ()),
         ("--numeric", options.numeric),
         ("--multi", [name for name, _ in options.multi]),
+        ("--bands", [name for name, _ in options.bands]),
     ):
         for name in wanted:
             if name not in have:

@@ -16,6 +16,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from beam_jobs import rejects, vocabulary
+from beam_jobs.bands import add_bands
 from beam_jobs.feature_reader import RawFeatures, check_names, read_features
 from beam_jobs.features import encode_features
 from beam_jobs.lookups import ITEMS, USERS, Lookups, features_path
@@ -66,6 +67,8 @@ def run(options: PrepareOptions, meter: Meter) -> dict[str, Any]:
             )
             views = make_views(options, log_plan.roles, log.split)
             lookups, vocabularies = _look_ups(log, features, options, scratch)
+            for view in views:
+                view.check(lookups)
             target = sort_target(target_plan, options, log, count, on_runner, scratch) if target_plan else None
             shards = _encode(views, log, lookups, options, on_runner, scratch)
         refused = Counter(log.rejected)
@@ -112,6 +115,7 @@ def _read_features(options: PrepareOptions) -> dict[str, RawFeatures]:
     """The tables of features by "user" and "item"; raises what is wrong with them before the log is read."""
     tables = {entity: table for entity in ("user", "item") if (table := read_features(entity, options))}
     check_names(tables, options)
+    tables = {entity: add_bands(table, dict(options.bands)) for entity, table in tables.items()}
     for entity, table in tables.items():
         if table.rejects:
             first = table.rejects[0]

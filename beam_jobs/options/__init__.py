@@ -13,22 +13,31 @@ import argparse
 import dataclasses
 from typing import Any
 
-from beam_jobs.options import features, filters, inputs, labelling, running, splitting, transferring, viewing
+from beam_jobs.options import features, filters, inputs, labelling, profiling, running, splitting, transferring, viewing
 from beam_jobs.options.features import FeatureOptions
 from beam_jobs.options.filters import FilterOptions
 from beam_jobs.options.inputs import InputOptions
 from beam_jobs.options.labelling import LabelOptions
+from beam_jobs.options.profiling import ProfileOptions
 from beam_jobs.options.running import RunOptions
 from beam_jobs.options.splitting import SplitOptions
 from beam_jobs.options.transferring import TransferOptions
 from beam_jobs.options.viewing import ViewOptions
 
-_TOPICS = (inputs, features, filters, splitting, viewing, labelling, transferring, running)
+_TOPICS = (inputs, features, filters, splitting, viewing, labelling, transferring, profiling, running)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrepareOptions(
-    InputOptions, FeatureOptions, FilterOptions, SplitOptions, ViewOptions, LabelOptions, TransferOptions, RunOptions
+    InputOptions,
+    FeatureOptions,
+    FilterOptions,
+    SplitOptions,
+    ViewOptions,
+    LabelOptions,
+    TransferOptions,
+    ProfileOptions,
+    RunOptions,
 ):
     """Options of the prepare job; each base documents those of its topic.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ class FeatureOptions:
         features: Columns to use; None: all.
         numeric: Columns that hold numbers, standardised by their mean and deviation over the train rows.
         multi: Column -> separator, for columns of several values (`Action|Comedy`). All other columns are categories.
+        bands: Column of numbers -> ascending cuts; the band becomes a category of its own, `<column>_band`.
     """
 
     users: str | None = None
@@ -28,6 +30,7 @@ class FeatureOptions:
     features: tuple[str, ...] | None = None
     numeric: tuple[str, ...] = ()
     multi: tuple[tuple[str, str], ...] = ()
+    bands: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 def check(options: Any) -> None:
@@ -48,6 +51,13 @@ def check(options: Any) -> None:
     twice = {name for name in several if several.count(name) > 1} | (set(several) & set(options.numeric))
     if twice:
         raise ConfigError(f"a column has one kind; {', '.join(sorted(twice))} has two")
+    bands = options.bands.items() if isinstance(options.bands, Mapping) else options.bands
+    object.__setattr__(options, "bands", tuple((str(name), tuple(map(float, cuts))) for name, cuts in bands))
+    for name, cuts in options.bands:
+        if not cuts or list(cuts) != sorted(set(cuts)) or not all(map(math.isfinite, cuts)):
+            raise ConfigError(f"bands of {name} need ascending cuts, such as {name}=18,25,35")
+        if name not in options.numeric:
+            raise ConfigError(f"bands cut numbers: name {name} in numeric too")
     if (options.features or options.numeric or several) and not (options.users or options.items):
         raise ConfigError("features, numeric and multi name columns of --users and --items, of which there is none")
 
@@ -67,6 +77,22 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=SEP",
         help="columns of several values and what separates these: --multi genres='|' tags=' '",
     )
+    add(
+        "--bands",
+        nargs="+",
+        type=_cuts,
+        default=(),
+        metavar="NAME=CUT,...",
+        help="bands of numbers as categories NAME_band: --bands age=18,25,35,45,50,56",
+    )
+
+
+def _cuts(text: str) -> tuple[str, tuple[float, ...]]:
+    name, _, cuts = text.partition("=")
+    try:
+        return name, tuple(float(cut) for cut in cuts.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be NAME=CUT,CUT,..., not {text!r}") from None
 
 
 def _pair(text: str) -> tuple[str, str]:

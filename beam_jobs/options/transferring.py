@@ -70,6 +70,8 @@ def target_options(options: Any) -> Any:
         features=None,
         numeric=(),
         multi=(),
+        bands=(),
+        profile_labels=(),
         views=("sequences",),
         label=None,
         negatives=None,

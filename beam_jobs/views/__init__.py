@@ -18,6 +18,7 @@ VIEWS = {
     "sequences": "beam_jobs.views.sequences:Sequences",
     "interactions": "beam_jobs.views.interactions:Interactions",
     "transfer": "beam_jobs.views.transfer:Transfer",
+    "profiles": "beam_jobs.views.profiles:Profiles",
     "items": "beam_jobs.views.items:Items",
 }
 """Name, which is also the folder -> module and class."""

@@ -68,6 +68,10 @@ class View(abc.ABC):
         """
         return list(partitions.values())
 
+    def check(self, lookups: Lookups) -> None:
+        """Raises DataError for what is wrong with the vocabularies and features; called once, before any encoding."""
+        return
+
     def item_sums(self, histories: Histories, marks: np.ndarray) -> Mapping[str, np.ndarray]:
         """Column -> int64 (len(histories.items.dictionary),), to be added up over all partitions.
 
