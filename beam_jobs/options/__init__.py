@@ -64,7 +64,7 @@ class PrepareOptions(
         """
         content = {name: value for name, value in dataclasses.asdict(self).items() if name not in running.PLACE_ONLY}
         files = {name: sorted(content[name]) for name in ("input", "valid_input", "test_input", "target_input")}
-        return {**content, **files, "multi": dict(self.multi), "partitions": partitions}
+        return {**content, **files, "multi": dict(self.multi), "bands": dict(self.bands), "partitions": partitions}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
