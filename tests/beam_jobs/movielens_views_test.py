@@ -8,6 +8,8 @@ import pytest
 from tests.beam_jobs.conftest import run
 from tfrec_zoo.data.interactions import evaluation_batches, training_batches, training_rows
 from tfrec_zoo.data.items import item_batches
+from tfrec_zoo.data.profiles import evaluation_batches as profile_batches
+from tfrec_zoo.data.transfer import evaluation_batches as transfer_batches
 from tfrec_zoo.dataset_spec import DatasetSpec
 
 ML_100K = Path(__file__).resolve().parents[3] / "shared/data/ml-100k"
@@ -77,3 +79,34 @@ def test_two_leak_free_means_predict_what_they_should(movielens: DatasetSpec):
     positive = test[:, 2] == 1
     auc = (ranks[positive].sum() - positive.sum() * (positive.sum() + 1) / 2) / (positive.sum() * (~positive).sum())
     assert 0.822 < auc < 0.842
+
+
+def test_two_domains_of_movielens(tmp_path: Path):
+    """Even items are the source, odd ones the target; users are asked for their gender and age band."""
+    header, *lines = (ML_100K / "interactions.csv").read_text().splitlines()
+    for name, odd in (("source.csv", 0), ("target.csv", 1)):
+        half = [line for line in lines if int(line.split(",")[1]) % 2 == odd]
+        (tmp_path / name).write_text("\n".join([header, *half]) + "\n")
+    spec = run(
+        tmp_path / "source.csv",
+        tmp_path / "DATA",
+        target_input=(str(tmp_path / "target.csv"),),
+        users=str(ML_100K / "users.csv"),
+        features=("age", "gender"),
+        numeric=("age",),
+        bands={"age": (18, 25, 35, 45, 50, 56)},
+        views=("sequences", "transfer", "profiles"),
+        profile_labels=("gender", "age_band"),
+        transfer_history="all",
+    )
+    records = {split: spec.records("transfer", split) for split in ("train", "valid", "test")}
+    assert spec.target.common_users == spec.users == 943
+    assert sum(records.values()) == spec.target.interactions
+    assert 0.05 < records["test"] / sum(records.values()) < 0.15
+    assert not {int(item) % 2 for item in spec.vocabulary("item")} & {
+        int(i) % 2 for i in spec.vocabulary("target_item")
+    }
+    assert sum(spec.records("profiles", split) for split in records) == 943
+    assert len(spec.vocabulary("age_band")) == 7
+    test = {user for batch in transfer_batches(spec, "test", 512) for user in batch["user"].numpy()}
+    assert test == {user for batch in profile_batches(spec, "gender", "test", 512) for user in batch["user"].numpy()}

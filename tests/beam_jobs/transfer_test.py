@@ -140,6 +140,35 @@ def test_nothing_of_a_held_out_target_reaches_train(write, tmp_path):
     assert one.target.item_counts == other.target.item_counts
 
 
+@pytest.mark.parametrize("split", ["user", "temporal", "random"])
+def test_every_protocol_cuts_the_target_log(write, tmp_path, split):
+    source, target = random_logs(write)
+    shares = {"valid_share": 0.2, "test_share": 0.2}
+    spec = transfer((source, target), tmp_path / "out", transfer_split=split, transfer_history="all", **shares)
+    parts = [read(spec, name) for name in ("train", "valid", "test")]
+    assert all(parts)
+    assert spec.target.split.protocol == split
+    keys = [(row["user"], row["time"][0]) for part in parts for row in part]
+    assert len(keys) == len(set(keys)) == len(target_rows(source, target))
+    if split == "user":
+        users = [{row["user"] for row in part} for part in parts]
+        assert not users[0] & users[1] | users[0] & users[2] | users[1] & users[2]
+        # The same users as of a log that is split by user under the same seed and shares.
+        known = {
+            row["user"] for row in read(transfer((source, target), tmp_path / "both", split="user", **shares), "train")
+        }
+        assert users[0] >= known
+    if split == "temporal":
+        times = [[row["time"][0] for row in part] for part in parts]
+        assert max(times[0]) < min(times[1]) <= max(times[1]) < min(times[2])
+
+
+def target_rows(source, target) -> list[str]:
+    """Rows of the target log whose user the source log knows."""
+    known = {line.split(",")[0] for line in source.read_text().splitlines()[1:]}
+    return [line for line in target.read_text().splitlines()[1:] if line.split(",")[0] in known]
+
+
 def test_rejected_rows_of_both_logs_are_counted(write, tmp_path):
     source, target = write(SOURCE + "u1,a,soon\n", "s.csv"), write(TARGET + "u1,,3\nu1,X,later\n", "t.csv")
     spec = transfer((source, target), tmp_path / "out", max_reject_share=0.5)
