@@ -143,7 +143,7 @@ def test_nothing_of_a_held_out_target_reaches_train(write, tmp_path):
 @pytest.mark.parametrize("split", ["user", "temporal", "random"])
 def test_every_protocol_cuts_the_target_log(write, tmp_path, split):
     source, target = random_logs(write)
-    shares = {"valid_share": 0.2, "test_share": 0.2}
+    shares = {"valid_share": 0.3, "test_share": 0.2}
     spec = transfer((source, target), tmp_path / "out", transfer_split=split, transfer_history="all", **shares)
     parts = [read(spec, name) for name in ("train", "valid", "test")]
     assert all(parts)
@@ -153,11 +153,6 @@ def test_every_protocol_cuts_the_target_log(write, tmp_path, split):
     if split == "user":
         users = [{row["user"] for row in part} for part in parts]
         assert not users[0] & users[1] | users[0] & users[2] | users[1] & users[2]
-        # The same users as of a log that is split by user under the same seed and shares.
-        known = {
-            row["user"] for row in read(transfer((source, target), tmp_path / "both", split="user", **shares), "train")
-        }
-        assert users[0] >= known
     if split == "temporal":
         times = [[row["time"][0] for row in part] for part in parts]
         assert max(times[0]) < min(times[1]) <= max(times[1]) < min(times[2])
