@@ -4,14 +4,14 @@ import argparse
 import re
 from pathlib import Path
 
-from beam_jobs.options import features, filters, inputs, splitting, viewing
+from beam_jobs.options import features, filters, inputs, labelling, profiling, splitting, transferring, viewing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "prepare.md").read_text(encoding="utf-8")
 
 
 def test_every_flag_is_documented_and_every_documented_flag_exists():
     parser = argparse.ArgumentParser()
-    for topic in (inputs, features, filters, splitting, viewing):
+    for topic in (inputs, features, filters, splitting, viewing, labelling, transferring, profiling):
         topic.add_flags(parser)
     flags = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")} - {"--help"}
     documented = set(re.findall(r"--[a-z][a-z-]*[a-z]", PAGE))

@@ -11,7 +11,7 @@ from beam_jobs.rules import parse_rule
 from beam_jobs.views import VIEWS
 from tfrec_zoo.cli import build_parser
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 VIEWS_PAGE = (DOCS / "views.md").read_text(encoding="utf-8")
 
 
