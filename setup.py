@@ -5,7 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 SERVING = ["tensorflow-serving-api>=2.21,<2.22", "grpcio>=1.60"]
-BEAM = ["apache-beam>=2.77", "pyarrow>=15", "google-crc32c>=1.5"]
+BEAM = ["apache-beam>=2.77", "pyarrow>=15", "google-crc32c>=1.5", "matplotlib>=3.8"]
+DASK = ["dask[distributed]>=2024.1", "apache-beam[dask]>=2.77"]
 
 setup(
     name="tfrec-zoo",
@@ -31,14 +32,16 @@ setup(
     extras_require={
         "beam": BEAM,
         "serving": SERVING,
-        "dask": [*BEAM, "dask[distributed]>=2024.1", "apache-beam[dask]>=2.77"],
+        "dask": [*BEAM, *DASK],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "dev": [
             *BEAM,
+            *DASK,
             *SERVING,
             "hypothesis>=6",
             "import-linter>=2",
             "mypy>=1.10",
+            "polars>=1.20",
             "pytest>=8",
             "ruff>=0.6",
             "types-protobuf",

@@ -9,19 +9,34 @@ import numpy as np
 import pyarrow as pa
 
 CHUNK_ROWS = 500_000
-"""About as many rows as a chunk has at most; a worker holds one chunk at a time."""
+CHUNK_BYTES = 64 << 20
+"""About as many rows, or bytes, as a chunk has at most; a worker holds one chunk at a time."""
+
+
+class Unparsed(NamedTuple):
+    """A row whose columns could not be told apart.
+
+    Attributes:
+        row: The 1-based data row.
+        reason: Why.
+        text: The row as it stands in the file.
+    """
+
+    row: int
+    reason: str
+    text: str
 
 
 class RawChunk(NamedTuple):
     """Some rows of a source.
 
     Attributes:
-        columns: Role ("user", "item", "time" and perhaps "rating") -> values, all of the same length; text and bytes as
+        columns: Role ("user", "item", "time" and perhaps more) -> values, all of the same length; text and bytes as
             `string` and `binary`, never dictionary-encoded.
         rows: int64, the 1-based data row of each value.
-        wrong_width: (row, text) of CSV rows with a wrong number of columns; they are in no column.
+        unparsed: Rows that are in no column.
     """
 
     columns: Mapping[str, pa.Array]
     rows: np.ndarray
-    wrong_width: Sequence[tuple[int, str]]
+    unparsed: Sequence[Unparsed]

@@ -6,7 +6,8 @@ has one reason: the first that applies, in the order of `REASONS`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,21 +15,40 @@ import pyarrow.compute as pc
 
 from beam_jobs.chunks import RawChunk
 from beam_jobs.hashing import binary_parts
+from beam_jobs.moments import TimeLimits
 from beam_jobs.times import parse_times
 
-WRONG_WIDTH = "wrong_column_count"
-REASONS = ("accepted", "empty_id", "forbidden_character", "not_utf8", "bad_time", "bad_rating")
-_EMPTY, _FORBIDDEN, _NOT_UTF8, _TIME, _RATING = range(1, len(REASONS))
+_NO_LIMITS = TimeLimits()
+
+REASONS = (
+    "accepted",
+    "empty_id",
+    "forbidden_character",
+    "not_utf8",
+    "id_too_long",
+    "bad_time",
+    "time_too_early",
+    "time_too_late",
+    "bad_rating",
+    "bad_dwell",
+)
+_EMPTY, _FORBIDDEN, _NOT_UTF8, _LONG, _TIME, _EARLY, _LATE, _RATING, _DWELL = range(1, len(REASONS))
+
+MAX_ID_BYTES = 1024
+"""A longer id is a parsing accident: it would fill vocabularies and requests."""
 
 FORBIDDEN = (b"\n", b"\r", b"\0")
 """A vocabulary is a text file with one id a line."""
+
+_Converted: TypeAlias = tuple[pa.Array, list[tuple[int, np.ndarray]]]
+"""Values of a column, and (reason, rows) of each kind of fault in it."""
 
 
 class CleanChunk(NamedTuple):
     """The outcome of a chunk.
 
     Attributes:
-        events: Accepted rows in the log's order: user and item binary (UTF-8), time int64, perhaps rating float32.
+        events: Accepted rows in the log's order, with the columns of `event_schema`.
         reasons: uint8 (rows of the chunk,), index into `REASONS`.
     """
 
@@ -36,27 +56,25 @@ class CleanChunk(NamedTuple):
     reasons: np.ndarray
 
 
-def event_schema(with_rating: bool) -> pa.Schema:
-    """Columns of accepted rows."""
-    fields = [("user", pa.binary()), ("item", pa.binary()), ("time", pa.int64())]
-    return pa.schema([*fields, ("rating", pa.float32())] if with_rating else fields)
+def event_schema(roles: Iterable[str]) -> pa.Schema:
+    """Columns of accepted rows, for those roles that the log has; text is UTF-8."""
+    return pa.schema([(role, kind) for role, kind in _COLUMNS.items() if role in roles])
 
 
-def clean(chunk: RawChunk) -> CleanChunk:
-    """Converts a chunk's columns and marks the rows that have a fault."""
+def clean(chunk: RawChunk, limits: TimeLimits = _NO_LIMITS) -> CleanChunk:
+    """Converts a chunk's columns and marks the rows that have a fault, or a time beyond the limits."""
     columns = chunk.columns
+    schema = event_schema(columns)
     faults: list[tuple[int, np.ndarray]] = []
-    users, items = to_ids(columns["user"]), to_ids(columns["item"])
-    for ids in (users, items):
-        faults += id_faults(ids)
-    times, bad = parse_times(columns["time"])
-    faults.append((_TIME, bad))
-    arrays = [users, items, pa.array(times)]
-    if "rating" in columns:
-        ratings, bad = to_ratings(columns["rating"])
-        faults.append((_RATING, bad))
-        arrays.append(pa.array(ratings))
-    events = pa.RecordBatch.from_arrays(arrays, schema=event_schema("rating" in columns))
+    arrays = []
+    for role in schema.names:
+        array, found = _CONVERTERS[role](columns[role])
+        arrays.append(array)
+        faults += found
+        if role == "time":
+            times = array.to_numpy()
+            faults += [(_EARLY, limits.too_early(times)), (_LATE, limits.too_late(times))]
+    events = pa.RecordBatch.from_arrays(arrays, schema=schema)
     reasons = np.zeros(len(chunk.rows), np.uint8)
     for reason, rows in sorted(faults, key=lambda fault: fault[0]):
         if rows.any():
@@ -64,6 +82,51 @@ def clean(chunk: RawChunk) -> CleanChunk:
     if reasons.any():
         events = events.filter(pa.array(reasons == 0))
     return CleanChunk(events, reasons)
+
+
+def _ids(column: pa.Array) -> _Converted:
+    ids = to_ids(column)
+    return ids, id_faults(ids)
+
+
+def _actions(column: pa.Array) -> _Converted:
+    actions = to_ids(column)
+    # An empty action is an action without a name.
+    return actions, [fault for fault in id_faults(actions) if fault[0] != _EMPTY]
+
+
+def _times(column: pa.Array) -> _Converted:
+    times, bad = parse_times(column)
+    return pa.array(times), [(_TIME, bad)]
+
+
+def _ratings(column: pa.Array) -> _Converted:
+    ratings, bad = to_numbers(column)
+    return pa.array(ratings), [(_RATING, bad)]
+
+
+def _dwells(column: pa.Array) -> _Converted:
+    dwells, bad = to_numbers(column)
+    return pa.array(dwells), [(_DWELL, bad)]
+
+
+_COLUMNS = {
+    "user": pa.binary(),
+    "item": pa.binary(),
+    "time": pa.int64(),
+    "rating": pa.float32(),
+    "action": pa.binary(),
+    "dwell": pa.float32(),
+    "origin": pa.uint8(),
+}
+_CONVERTERS: dict[str, Callable[[pa.Array], _Converted]] = {
+    "user": _ids,
+    "item": _ids,
+    "time": _times,
+    "rating": _ratings,
+    "action": _actions,
+    "dwell": _dwells,
+}
 
 
 def to_ids(column: pa.Array) -> pa.BinaryArray:
@@ -93,6 +156,10 @@ def id_faults(ids: pa.BinaryArray) -> list[tuple[int, np.ndarray]]:
     empty = offsets[1:] == offsets[:-1]
     if empty.any():
         faults.append((_EMPTY, empty))
+    if len(data) > MAX_ID_BYTES:
+        long = np.diff(offsets) > MAX_ID_BYTES
+        if long.any():
+            faults.append((_LONG, long))
     content = data.tobytes()
     for character in FORBIDDEN:
         if character in content:
@@ -116,8 +183,8 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
-def to_ratings(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Ratings float32 (rows,), and bool (rows,) where they are not finite numbers."""
+def to_numbers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers float32 (rows,), and bool (rows,) where they are missing or not finite."""
     if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
         column = _numbers(column)
     try:
@@ -125,8 +192,8 @@ def to_ratings(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         numbers = pa.nulls(len(column), pa.float64())
     with np.errstate(over="ignore"):
-        ratings = numbers.fill_null(float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
-    return ratings, ~np.isfinite(ratings)
+        values = numbers.fill_null(float("nan")).to_numpy(zero_copy_only=False).astype(np.float32)
+    return values, ~np.isfinite(values)
 
 
 def _numbers(column: pa.Array) -> pa.DoubleArray:

@@ -10,20 +10,42 @@ import gzip
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from beam_jobs.chunks import CHUNK_ROWS, RawChunk
+from beam_jobs.chunks import CHUNK_BYTES, CHUNK_ROWS, RawChunk, Unparsed
 from beam_jobs.hashing import binary_parts
 from tfrec_zoo.errors import DataError
 
 BLOCK_BYTES = 4 << 20
 """A row must fit into a block; small blocks are also kinder to the memory allocator."""
 
+WRONG_WIDTH = "wrong_column_count"
+
 _File: TypeAlias = gzip.GzipFile | io.BufferedReader
+_BOM = b"\xef\xbb\xbf"
+
+
+class Dialect(NamedTuple):
+    """How CSV files are written.
+
+    Attributes:
+        delimiter: One ASCII character; None: a tab in .tsv files, else a comma.
+        columns: Names of the columns of files without a header; None: the first line has them.
+        quoted_newlines: Whether quoted values may contain newlines.
+    """
+
+    delimiter: str | None = None
+    columns: tuple[str, ...] | None = None
+    quoted_newlines: bool = True
+
+    def between(self, path: str) -> str:
+        """The delimiter of a file."""
+        return self.delimiter or ("\t" if path.lower().removesuffix(".gz").endswith(".tsv") else ",")
+
 
 _BYTES_A_ROW, _GZIP_RATIO = 24, 3
 
@@ -33,36 +55,43 @@ def estimate_rows(path: str) -> int:
     return Path(path).stat().st_size * (_GZIP_RATIO if _is_gzip(path) else 1) // _BYTES_A_ROW
 
 
-def header(path: str, delimiter: str) -> list[str]:
+def header(path: str, dialect: Dialect) -> list[str]:
     """Column names of a file, duplicates included.
 
     Raises:
         DataError: The file is empty.
     """
     with _open(path) as file:
-        return _read_header(file, path, delimiter)
+        return _read_header(file, path, dialect)
 
 
-def read_csv(path: str, columns: Mapping[str, str], delimiter: str) -> Iterator[RawChunk]:
-    """Reads a file; quoted values may contain newlines.
+def read_csv(
+    path: str, columns: Mapping[str, str], dialect: Dialect, span: tuple[int, int] | None = None
+) -> Iterator[RawChunk]:
+    """Reads a file.
 
     Args:
-        path: A .csv or .csv.gz file with a header.
+        path: A text file, perhaps gzipped.
         columns: Role -> column name.
-        delimiter: One ASCII character.
+        dialect: How it is written.
+        span: Only the lines that begin in this range of bytes, of a file that is neither gzipped nor has quoted
+            newlines; their rows are numbered from 1.
     """
     with _open(path) as file:
-        names = _read_header(file, path, delimiter)
+        names = _read_header(file, path, dialect)
+        if span:
+            file = _lines(file, *span)
         if not file.peek(1):
             return
-        wrong: list[tuple[int, str]] = []
-        row, batches, size = 1, [], 0
-        for batch in _parse(file, names, columns, delimiter, wrong):
+        wrong: list[Unparsed] = []
+        row, batches, count, size = 1, [], 0, 0
+        for batch in _parse(file, path, names, columns, dialect, wrong):
             batches.append(batch)
-            size += batch.num_rows
-            if size >= CHUNK_ROWS:
+            count += batch.num_rows
+            size += batch.nbytes
+            if count >= CHUNK_ROWS or size >= CHUNK_BYTES:
                 chunk, row = _chunk(batches, columns, row, wrong)
-                batches, size = [], 0
+                batches, count, size = [], 0, 0
                 yield chunk
         if batches or wrong:
             yield _chunk(batches, columns, row, wrong, last=True)[0]
@@ -76,10 +105,32 @@ def _open(path: str) -> _File:
     return gzip.open(path, "rb") if _is_gzip(path) else Path(path).open("rb")
 
 
-def _read_header(file: _File, path: str, delimiter: str) -> list[str]:
-    """Reads up to the end of the header line."""
+def _lines(file: _File, start: int, end: int) -> _File:
+    """The lines that begin in [start, end); what `file` has read already, the header, is left out."""
+    begin = file.tell()
+    if start > begin:
+        file.seek(start - 1)
+        # Unless the byte before is a newline, the first line began before the range.
+        start += len(file.readline()) - 1
+    else:
+        start = begin
+    content = file.read(max(0, end - start))
+    if content and not content.endswith(b"\n"):
+        content += file.readline()
+    return io.BufferedReader(io.BytesIO(content))
+
+
+def _read_header(file: _File, path: str, dialect: Dialect) -> list[str]:
+    """Reads up to the end of the header line, or of the byte order mark of a file without one."""
+    delimiter = dialect.between(path)
+    if dialect.columns:
+        if file.peek(3)[:3] == _BOM:
+            file.read(3)
+        if not file.peek(1):
+            raise DataError(f"{path} is empty. Leave it out of --input.")
+        return list(dialect.columns)
     for line in iter(file.readline, b""):
-        names = line.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+        names = line.removeprefix(_BOM).rstrip(b"\r\n")
         if names:
             break
     else:
@@ -96,14 +147,17 @@ def _read_header(file: _File, path: str, delimiter: str) -> list[str]:
 
 
 def _parse(
-    file: _File, names: list[str], columns: Mapping[str, str], delimiter: str, wrong: list[tuple[int, str]]
+    file: _File, path: str, names: list[str], columns: Mapping[str, str], dialect: Dialect, wrong: list[Unparsed]
 ) -> pa.csv.CSVStreamingReader:
     """Parses what follows the header, and notes (row, text) of every row of the wrong width in `wrong`."""
 
     def wrong_width(row: pa.csv.InvalidRow) -> str:
         text = row.text.encode("latin-1").decode("utf-8", "backslashreplace")
         # A stray quote swallows the lines up to the next one: each of them is lost, and is counted.
-        wrong.extend((row.number, "" if swallowed else text) for swallowed in range(max(1, text.count("\n"))))
+        wrong.extend(
+            Unparsed(row.number, WRONG_WIDTH, "" if swallowed else text)
+            for swallowed in range(max(1, text.count("\n")))
+        )
         return "skip"
 
     # Columns by position: names may be duplicated, or not ASCII, where nobody asks for them.
@@ -116,7 +170,9 @@ def _parse(
             use_threads=False, block_size=BLOCK_BYTES, column_names=positions, encoding="latin-1"
         ),
         parse_options=pa.csv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=wrong_width
+            delimiter=dialect.between(path),
+            newlines_in_values=dialect.quoted_newlines,
+            invalid_row_handler=wrong_width,
         ),
         # Binary, because "NA" is an id like any other.
         convert_options=pa.csv.ConvertOptions(
@@ -129,7 +185,7 @@ def _chunk(
     batches: list[pa.RecordBatch],
     columns: Mapping[str, str],
     row: int,
-    wrong: list[tuple[int, str]],
+    wrong: list[Unparsed],
     last: bool = False,
 ) -> tuple[RawChunk, int]:
     """Joins batches, and numbers their rows around those that were skipped; takes the latter out of `wrong`.
@@ -142,12 +198,12 @@ def _chunk(
         for place, role in enumerate(columns)
     }
     count = sum(batch.num_rows for batch in batches)
-    skipped = sorted({number for number, _ in wrong})
+    skipped = sorted({entry.row for entry in wrong})
     # The parser may have read ahead: of the skipped rows only those between this chunk's rows move its numbers.
     numbers = np.arange(row, row + count + len(skipped))
     rows = np.setdiff1d(numbers, skipped, assume_unique=True)[:count] if skipped else numbers
     following = int(rows[-1]) + 1 if count else row
-    taken = [entry for entry in wrong if last or entry[0] < following]
+    taken = [entry for entry in wrong if last or entry.row < following]
     wrong[:] = wrong[len(taken) :]
     return RawChunk(values, rows, taken), following
 

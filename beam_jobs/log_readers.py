@@ -1,7 +1,7 @@
-"""Log files -> chunks of raw columns: CSV, CSV.gz (whole file, in blocks) and Parquet (by row group).
+"""Log files -> chunks of raw columns: CSV and JSONL (files in blocks; CSV perhaps in ranges), Parquet (row groups).
 
-Nothing is judged here except the number of columns of a CSV row: values come out as they are in the file, because a bad
-value must reject its row and not the file (cleaning.py does that).
+Nothing is judged here except whether a row's columns can be told apart: values come out as they are in the file,
+because a bad value must reject its row and not the file (cleaning.py does that).
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_jobs.chunks import CHUNK_ROWS, RawChunk
-from beam_jobs.csv_reader import estimate_rows, header, read_csv
-from beam_jobs.options import DEFAULT_RATING, PrepareOptions
+from beam_jobs import csv_reader, json_reader
+from beam_jobs.chunks import CHUNK_BYTES, CHUNK_ROWS, RawChunk
+from beam_jobs.csv_reader import Dialect
 from tfrec_zoo.errors import DataError
 
-EXTENSIONS = (".csv", ".csv.gz", ".parquet")
+TEXT, JSONL, PARQUET = (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson"), (".parquet",)
+EXTENSIONS = (*TEXT, *JSONL, *PARQUET, *(f"{extension}.gz" for extension in (*TEXT, *JSONL)))
+SPAN_BYTES = 64 << 20
+"""Ranges in which CSV files without quoted newlines are read."""
 
 _DAMAGE = (pa.ArrowException, OSError, EOFError, zlib.error)
 """What a damaged or vanished file raises."""
@@ -34,20 +37,28 @@ class Source(NamedTuple):
     Attributes:
         number: Position in the log; sources in this order, rows in theirs, are the log's order.
         path: The file.
-        row_group: Of a Parquet file; -1 for a whole CSV file.
-        first_row: Number of the first data row, 1-based, counted over the file.
-        rows: Number of rows; for CSV files an estimate from their size.
+        rows: Number of rows; for text files an estimate from their size.
+        row_group: Of a Parquet file; -1 for others.
+        first_row: Number of the first data row, 1-based, counted over the file; of a `span` it is not known, and 1.
+        span: Range of bytes of a CSV file; None: all of it.
+        origin: Number of the group of files, see `plan`.
     """
 
     number: int
     path: str
-    row_group: int
-    first_row: int
     rows: int
+    row_group: int = -1
+    first_row: int = 1
+    span: tuple[int, int] | None = None
+    origin: int = 0
 
 
-def expand(patterns: Sequence[str]) -> list[str]:
+def expand(patterns: Sequence[str], flag: str = "--input") -> list[str]:
     """The files that the globs name, each once, sorted by path: the log's order.
+
+    Args:
+        patterns: Globs or paths.
+        flag: Where they come from, for messages.
 
     Raises:
         DataError: A pattern matches no file, or a file has an extension that no reader knows.
@@ -58,52 +69,55 @@ def expand(patterns: Sequence[str]) -> list[str]:
         files = [path for path in found if Path(path).is_file()]
         if not files:
             hint = f"it is a directory: write {pattern}/*.csv" if Path(pattern).is_dir() else "check the path"
-            raise DataError(f"--input {pattern} matches no file; {hint}.")
+            raise DataError(f"{flag} {pattern} matches no file; {hint}.")
         for path in files:
             if not path.lower().endswith(EXTENSIONS):
-                raise DataError(f"{path}: unsupported file type; --input takes {', '.join(EXTENSIONS)} files.")
+                raise DataError(f"{path}: unsupported file type; {flag} takes {', '.join(EXTENSIONS)} files.")
             paths.setdefault(os.path.realpath(path), path)
     return sorted(paths.values())
 
 
-def plan(options: PrepareOptions) -> tuple[list[Source], dict[str, str]]:
-    """Opens every file's header and lists what there is to read.
-
-    Returns:
-        The sources in the log's order, and the column of each role ("rating" only if the log has ratings).
+def column_names(path: str, dialect: Dialect) -> list[str]:
+    """The columns of a file, duplicates included.
 
     Raises:
-        DataError: No such file, an unreadable file, a missing or a duplicate column.
+        DataError: The file cannot be read, or is empty.
     """
-    wanted = {"user": options.user_col, "item": options.item_col, "time": options.time_col}
-    rating = options.rating_col or DEFAULT_RATING
-    sources: list[Source] = []
-    headers: dict[str, list[str]] = {}
-    for path in expand(options.input):
-        try:
-            if path.lower().endswith(".parquet"):
-                headers[path] = _plan_parquet(path, sources, {*wanted.values(), rating})
-            else:
-                headers[path] = header(path, options.delimiter)
-                sources.append(Source(len(sources), path, -1, 1, estimate_rows(path)))
-        except _DAMAGE as error:
-            raise unreadable(path, error) from error
-    with_rating = [path for path, names in headers.items() if rating in names]
-    if with_rating or options.rating_col:
-        wanted["rating"] = rating
-    for path, names in headers.items():
-        for role, name in wanted.items():
-            _check_column(path, names, role, name)
-    return sources, wanted
+    try:
+        if _is(path, PARQUET):
+            return list(pq.read_schema(path).names)
+        return json_reader.keys(path) if _is(path, JSONL) else csv_reader.header(path, dialect)
+    except _DAMAGE as error:
+        raise unreadable(path, error) from error
 
 
-def read(source: Source, columns: Mapping[str, str], delimiter: str) -> Iterator[RawChunk]:
+def plan_file(path: str, dialect: Dialect, wanted: set[str]) -> list[Source]:
+    """What there is to read of a file, without numbers.
+
+    Raises:
+        DataError: The file cannot be read, or a wanted Parquet column holds lists or structures.
+    """
+    try:
+        if _is(path, PARQUET):
+            return _plan_parquet(path, wanted)
+        if _is(path, JSONL):
+            return [Source(0, path, json_reader.estimate_rows(path))]
+        rows, size = csv_reader.estimate_rows(path), Path(path).stat().st_size
+    except _DAMAGE as error:
+        raise unreadable(path, error) from error
+    if dialect.quoted_newlines or path.lower().endswith(".gz") or size <= SPAN_BYTES:
+        return [Source(0, path, rows)]
+    starts = range(0, size, SPAN_BYTES)
+    return [Source(0, path, rows // len(starts), span=(start, start + SPAN_BYTES)) for start in starts]
+
+
+def read(source: Source, columns: Mapping[str, str], dialect: Dialect) -> Iterator[RawChunk]:
     """Reads a source in chunks of about `CHUNK_ROWS` rows.
 
     Args:
         source: What to read.
         columns: Role -> column name.
-        delimiter: Of CSV files.
+        dialect: Of CSV files.
 
     Raises:
         DataError: The file is damaged, has disappeared or has changed.
@@ -111,8 +125,10 @@ def read(source: Source, columns: Mapping[str, str], delimiter: str) -> Iterator
     try:
         if source.row_group >= 0:
             yield from _read_parquet(source, columns)
+        elif _is(source.path, JSONL):
+            yield from json_reader.read_jsonl(source.path, columns)
         else:
-            yield from read_csv(source.path, columns, delimiter)
+            yield from csv_reader.read_csv(source.path, columns, dialect, source.span)
     except _DAMAGE as error:
         raise unreadable(source.path, error) from error
 
@@ -120,42 +136,37 @@ def read(source: Source, columns: Mapping[str, str], delimiter: str) -> Iterator
 def unreadable(path: str, error: Exception) -> DataError:
     """The one line that a damaged file gets."""
     reason = " ".join(str(error).split())[:300] or type(error).__name__
-    return DataError(f"{path} cannot be read: {reason}. Repair the file or leave it out of --input.")
+    return DataError(f"{path} cannot be read: {reason}. Repair the file or leave it out.")
 
 
-def _check_column(path: str, names: Sequence[str], role: str, name: str) -> None:
-    count = names.count(name)
-    if count == 1:
-        return
-    if count > 1:
-        raise DataError(f"{path} has {count} columns named {name!r}: rename all but one.")
-    hint = " (is --delimiter right?)" if len(names) == 1 and not path.lower().endswith(".parquet") else ""
-    raise DataError(
-        f"{path} has no column {name!r}; it has {', '.join(map(repr, names))}{hint}. "
-        f"Name the {role} column with --{role}-col."
-    )
+def _is(path: str, extensions: tuple[str, ...]) -> bool:
+    return path.lower().removesuffix(".gz").endswith(extensions)
 
 
-def _plan_parquet(path: str, sources: list[Source], wanted: set[str]) -> list[str]:
+def _plan_parquet(path: str, wanted: set[str]) -> list[Source]:
+    sources = []
     with pq.ParquetFile(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
         for field in schema:
             if field.name in wanted and (pa.types.is_nested(field.type) or pa.types.is_union(field.type)):
-                raise DataError(
-                    f"{path}: column {field.name!r} holds {field.type}; a log column must hold plain values."
-                )
+                raise DataError(f"{path}: column {field.name!r} holds {field.type}; a column must hold plain values.")
         first_row = 1
         for group in range(metadata.num_row_groups):
             rows = metadata.row_group(group).num_rows
-            sources.append(Source(len(sources), path, group, first_row, rows))
+            sources.append(Source(0, path, rows, group, first_row))
             first_row += rows
-        return list(schema.names)
+    return sources
 
 
 def _read_parquet(source: Source, columns: Mapping[str, str]) -> Iterator[RawChunk]:
     row = source.first_row
     with pq.ParquetFile(source.path) as file:
-        batches = file.iter_batches(CHUNK_ROWS, row_groups=[source.row_group], columns=list(columns.values()))
+        # What dictionaries hide of the size of long ids, the number of rows bounds.
+        group = file.metadata.row_group(source.row_group)
+        size = max(1, CHUNK_BYTES * group.num_rows // max(1, group.total_byte_size))
+        batches = file.iter_batches(
+            min(CHUNK_ROWS, size), row_groups=[source.row_group], columns=list(columns.values())
+        )
         for batch in batches:
             values = {role: _plain(batch.column(name)) for role, name in columns.items()}
             yield RawChunk(values, np.arange(row, row + batch.num_rows), ())

@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -26,15 +27,15 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from beam_jobs.sequences import VIEW
 from beam_jobs.shards import Shard
-from beam_jobs.split import SPLIT_NAMES
-from tfrec_zoo.dataset_spec import DatasetSpec, FileSpec
+from beam_jobs.views import VIEWS
+from tfrec_zoo.dataset_spec import MANIFEST, DatasetSpec, FileSpec
 from tfrec_zoo.errors import DataError
 
 REJECTS = "rejects"
 _SCRATCH = ".prepare-"
-_OURS = re.compile(r"(train|valid|test)-\d{5}-of-\d{5}-[0-9a-f]{10}\.tfrecord(\.gz)?|rejects-[0-9a-f]{10}\.jsonl")
+_VOCABULARY = re.compile(r"vocab/[^/]+\.txt")
+_OURS = re.compile(r"[a-z+]+-\d{5}-of-\d{5}-[0-9a-f]{10}\.tfrecord(\.gz)?|rejects-[0-9a-f]{10}\.jsonl")
 
 
 @contextlib.contextmanager
@@ -85,7 +86,7 @@ def publish(
         spec: All of dataset.json but `files`.
         output: The dataset directory.
         shards: Under their temporary names.
-        vocabularies: Feature -> file under its temporary name.
+        vocabularies: Feature -> file of one value a line, under its temporary name.
         rejects: File of refused rows, or None.
 
     Returns:
@@ -93,51 +94,60 @@ def publish(
     """
     digest = _digest(shards, vocabularies)
     suffix = ".tfrecord.gz" if spec.options["compression"] == "gzip" else ".tfrecord"
-    (output / VIEW).mkdir(exist_ok=True)
-    (output / "vocab").mkdir(exist_ok=True)
     files = []
-    for split in SPLIT_NAMES:
+    groups: dict[tuple[str, str], list[Shard]] = {}
+    for shard in sorted(shards, key=lambda shard: shard.number):
+        groups.setdefault((shard.view, shard.split), []).append(shard)
+    for (view, split), group in sorted(groups.items()):
+        (output / view).mkdir(exist_ok=True)
         # Empty shards were not written; the others are numbered without gaps.
-        of_split = sorted((shard for shard in shards if shard.split == split), key=lambda shard: shard.partition)
-        for number, shard in enumerate(of_split):
-            name = f"{VIEW}/{split}-{number:05d}-of-{len(of_split):05d}-{digest}{suffix}"
+        for number, shard in enumerate(group):
+            name = f"{view}/{split}-{number:05d}-of-{len(group):05d}-{digest}{suffix}"
             Path(shard.path).replace(output / name)
-            files.append(FileSpec(name, VIEW, split, shard.records, shard.bytes))
+            files.append(FileSpec(name, view, split, shard.records, shard.bytes))
     keep = {file.path for file in files}
     if rejects is not None:
         (output / REJECTS).mkdir(exist_ok=True)
         name = f"{REJECTS}/rejects-{hashlib.blake2b(rejects.read_bytes(), digest_size=5).hexdigest()}.jsonl"
         rejects.replace(output / name)
         keep.add(name)
-    targets = {feature: output / "vocab" / f"{feature}.txt" for feature in vocabularies}
+    (output / "vocab").mkdir(exist_ok=True)
     for feature, path in vocabularies.items():
-        lines = {"item": len(spec.item_counts), "user": spec.users}[feature]
-        files.append(FileSpec(f"vocab/{feature}.txt", "vocab", feature, lines, path.stat().st_size))
-    complete = _with_files(spec, files)
+        content = path.read_bytes()
+        files.append(FileSpec(f"vocab/{feature}.txt", "vocab", feature, content.count(b"\n"), len(content)))
+    complete = dataclasses.replace(spec, files=tuple(files))
+    stale = _listed_vocabularies(output) - {file.path for file in files}
     for feature, path in vocabularies.items():
-        path.replace(targets[feature])
+        path.replace(output / "vocab" / f"{feature}.txt")
     complete.write(output)
-    _remove_stale(output, keep)
+    _remove_stale(output, keep, stale)
     return complete
-
-
-def _with_files(spec: DatasetSpec, files: Sequence[FileSpec]) -> DatasetSpec:
-    return dataclasses.replace(spec, files=tuple(files))
 
 
 def _digest(shards: Sequence[Shard], vocabularies: Mapping[str, Path]) -> str:
     """Ten hex digits that name this content: a rerun with another outcome gets other file names."""
     digest = hashlib.blake2b(digest_size=5)
     for shard in sorted(shards):
-        digest.update(f"{shard.split} {shard.partition} {shard.records} {shard.digest}\n".encode())
+        digest.update(f"{shard.view} {shard.split} {shard.number} {shard.records} {shard.digest}\n".encode())
     for _, path in sorted(vocabularies.items()):
         digest.update(hashlib.blake2b(path.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _remove_stale(output: Path, keep: set[str]) -> None:
+def _listed_vocabularies(output: Path) -> set[str]:
+    """Vocabulary files of the dataset that is there, if it can be read."""
+    try:
+        files = json.loads((output / MANIFEST).read_text(encoding="utf-8"))["files"]
+        return {file["path"] for file in files if file["view"] == "vocab" and _VOCABULARY.fullmatch(file["path"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _remove_stale(output: Path, keep: set[str], stale: set[str]) -> None:
     """Removes what earlier runs, finished or killed, left behind; files with other names are somebody else's."""
-    for folder in (VIEW, REJECTS):
+    for name in stale:
+        (output / name).unlink(missing_ok=True)
+    for folder in (*VIEWS, REJECTS):
         for path in (output / folder).glob("*"):
             if _OURS.fullmatch(path.name) and f"{folder}/{path.name}" not in keep:
                 path.unlink(missing_ok=True)

@@ -1,34 +1,38 @@
-"""The prepare job from end to end: plan, pass 1 (sort and count), vocabulary, pass 2 (encode), publish.
+"""The prepare job from end to end: plan, pass 1 (sort and count), vocabularies, pass 2 (encode), publish.
 
-Both passes are Beam pipelines with one leaf, built of Create, ParDo, GroupByKey and CombineGlobally only, because that
-is what every runner gets right; counts, rejects and errors travel in the elements, not in metrics or tagged outputs.
+Every pass is a Beam pipeline with one leaf; counts, rejects and errors travel in the elements, not in metrics or tagged
+outputs, which not every runner gets right.
 """
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
-from apache_beam.transforms.combiners import ToListCombineFn
 
-from beam_jobs import vocabulary
-from beam_jobs.log_readers import Source, plan
+from beam_jobs import rejects, vocabulary
+from beam_jobs.bands import add_bands
+from beam_jobs.feature_reader import RawFeatures, check_names, read_features
+from beam_jobs.features import encode_features
+from beam_jobs.lookups import ITEMS, USERS, Lookups, features_path
 from beam_jobs.manifest import publish, scratch_folder
 from beam_jobs.meter import Meter
 from beam_jobs.options import PrepareOptions
+from beam_jobs.planning import plan
 from beam_jobs.progress import progress
-from beam_jobs.rejects import check_share, summary
 from beam_jobs.runners import run_pipeline
-from beam_jobs.sequences import VIEW, feature_specs
-from beam_jobs.shards import EncodeShards, Shard, read_table
-from beam_jobs.shuffle import Partition, Slice, SortPartition, SpillByUser
+from beam_jobs.shards import EncodeShards, Shard, Work
+from beam_jobs.sorted_log import Run, SortedLog, sort_log
+from beam_jobs.splits import make_split
+from beam_jobs.tables import write_table
+from beam_jobs.target_domain import plan_target, sort_target
+from beam_jobs.transforms import EncodeViews
+from beam_jobs.views.view import View, make_views
 from tfrec_zoo.dataset_spec import DatasetSpec, SplitSpec
 from tfrec_zoo.errors import DataError
 
@@ -37,166 +41,124 @@ MIN_PARTITIONS = 8
 """Enough shards for a reader to interleave and for workers to share, whatever the size of the log."""
 
 
-class SortLog(beam.PTransform):
-    """Pass 1: PBegin -> one element, (sorted partitions, table of item and train rows).
-
-    Args:
-        sources: What to read, from `log_readers.plan`.
-        columns: Role -> column name.
-        options: The job's options.
-        partitions: Number of user partitions.
-        scratch: Existing folder that all workers share.
-    """
-
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        columns: Mapping[str, str],
-        options: PrepareOptions,
-        partitions: int,
-        scratch: Path,
-    ) -> None:
-        super().__init__()
-        self.sources, self.columns, self.scratch = list(sources), columns, str(scratch)
-        self.delimiter, self.partitions = options.delimiter, partitions
-
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
-        return (
-            begin
-            | "Sources" >> beam.Create(self.sources, reshuffle=False)
-            | "Spill by user" >> beam.ParDo(SpillByUser(self.columns, self.delimiter, self.partitions, self.scratch))
-            | "Gather partitions" >> beam.GroupByKey()
-            | "Sort" >> beam.ParDo(SortPartition(self.scratch, "rating" in self.columns))
-            | "Count items" >> beam.CombineGlobally(vocabulary.CountItems())
-        )
-
-
-class EncodeLog(beam.PTransform):
-    """Pass 2: PBegin -> one element, the list of written shards.
-
-    Args:
-        partitions: Of pass 1.
-        vocabulary_path: Arrow file with the column `item`.
-        options: The job's options.
-        scratch: Existing folder that all workers share.
-    """
-
-    def __init__(
-        self, partitions: Sequence[Partition], vocabulary_path: Path, options: PrepareOptions, scratch: Path
-    ) -> None:
-        super().__init__()
-        self.partitions = list(partitions)
-        self.encode = EncodeShards(str(vocabulary_path), str(scratch), options.max_length, options.compression)
-
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
-        return (
-            begin
-            | "Partitions" >> beam.Create(self.partitions, reshuffle=False)
-            | "Encode" >> beam.ParDo(self.encode)
-            | "List shards" >> beam.CombineGlobally(ToListCombineFn())
-        )
-
-
 def run(options: PrepareOptions, meter: Meter) -> dict[str, Any]:
     """Runs the job; see `beam_jobs.prepare`."""
-    sources, columns = plan(options)
-    count = options.partitions or max(MIN_PARTITIONS, -(-sum(source.rows for source in sources) // PARTITION_ROWS))
-    count = min(count, 1 << 16)
+    log_plan = plan(options)
+    target_plan = plan_target(options)
+    features = _read_features(options)
+    count = min(options.partitions or max(MIN_PARTITIONS, -(-log_plan.rows // PARTITION_ROWS)), 1 << 16)
     output = Path(options.output)
     if options.runner == "DirectRunner":
         print("prepare: DirectRunner runs as FnApiRunner, in memory (by itself it downloads a binary)", file=sys.stderr)
+
+    def on_runner(transform: beam.PTransform, outcome: Path) -> Any:
+        return run_pipeline(transform, outcome, options.runner_choice)
+
     with scratch_folder(output) as scratch:
-        with progress(scratch, count, options.quiet):
-            sort = SortLog(sources, columns, options, count, scratch)
-            partitions, counts = run_pipeline(sort, scratch / "sorted")
-            slices = sorted(
-                (part for partition in partitions for part in partition.slices), key=lambda part: part.order
+        with progress(scratch, count, len(options.views), options.quiet):
+            log = sort_log(
+                log_plan,
+                options,
+                count,
+                make_split(options),
+                lambda split: make_views(options, log_plan.roles, split),
+                on_runner,
+                scratch,
             )
-            rejected, rows = _check(slices, options.max_reject_share)
-            partitions = [partition for partition in partitions if partition.events]
-            words = _vocabulary(counts, options.min_item_count)
-            with pa.OSFile(str(scratch / "items.arrow"), "wb") as file, pa.ipc.new_file(file, words.schema) as writer:
-                writer.write_table(words)
-            shards: list[Shard] = run_pipeline(
-                EncodeLog(partitions, scratch / "items.arrow", options, scratch), scratch / "encoded"
-            )
-        vocabularies = {"item": scratch / "item.txt", "user": scratch / "user.txt"}
-        vocabulary.write(words["item"], vocabularies["item"])
-        vocabulary.write(_users(partitions), vocabularies["user"])
-        users, accepted = sum(part.users for part in partitions), sum(part.events for part in partitions)
+            views = make_views(options, log_plan.roles, log.split)
+            lookups, vocabularies = _look_ups(log, features, options, scratch)
+            for view in views:
+                view.check(lookups)
+            target = sort_target(target_plan, options, log, count, on_runner, scratch) if target_plan else None
+            shards = _encode(views, log, lookups, options, on_runner, scratch)
+        refused = Counter(log.rejected)
+        for table in features.values():
+            refused.update(rejects.count(table.rejects))
+        if target:
+            refused.update(target.log.rejected)
+        rows = log.rows + (target.log.rows if target else 0)
+        rejected = sum(log.rejected.values()) + (sum(target.log.rejected.values()) if target else 0)
         spec = DatasetSpec(
-            features={VIEW: feature_specs(users, words.num_rows, "rating" in columns)},
-            item_counts=words["count"].to_pylist(),
-            users=users,
-            items=counts.num_rows,
-            interactions=accepted,
-            split=SplitSpec(options.split, _split_hash(partitions)),
+            features={view.name: view.feature_specs(lookups) for view in views},
+            item_counts=lookups.items["count"].to_pylist(),
+            users=log.users,
+            items=log.counts.num_rows,
+            interactions=log.events,
+            split=SplitSpec(log.split.protocol, log.split_hash, dict(log.split.details)),
             files=(),
-            rejects=rejected,
+            rejects=dict(sorted(refused.items())),
+            dropped=log.dropped,
             options=options.recorded(count),
+            target=target.spec if target else None,
         )
-        publish(spec, output, shards, vocabularies, _join_rejects(slices, scratch))
-    if rejected:
-        print(f"prepare: {summary(rejected)}; see {output / 'rejects'}", file=sys.stderr)
+        others = [reject for table in features.values() for reject in table.rejects]
+        refused_rows = rejects.join(log_plan.sources, log.slices, others, scratch / "rejects.jsonl")
+        if target:
+            refused_rows = target.join_rejects(refused_rows)
+            vocabularies["target_item"] = target.vocabulary
+        publish(spec, output, shards, vocabularies, refused_rows)
+    if refused:
+        print(f"prepare: {rejects.summary(refused)}; see {output / 'rejects'}", file=sys.stderr)
     return {
         "rows": rows,
-        "rows_rejected": rows - accepted,
-        "users": users,
-        "items": counts.num_rows,
-        "sequences": sum(shard.records for shard in shards),
+        "rows_rejected": rejected,
+        "users": log.users,
+        "items": log.counts.num_rows,
+        "sequences": sum(shard.records for shard in shards if shard.view == "sequences"),
         **meter.figures(rows),
         "shards": len(shards),
         "split_hash": spec.split.hash,
     }
 
 
-def _check(slices: Sequence[Slice], limit: float) -> tuple[dict[str, int], int]:
-    """Raises what pass 1 found wrong with the log; returns rejected rows by reason, and rows read."""
-    for part in slices:
-        if part.error:
-            raise DataError(part.error)
-    rejected: Counter[str] = Counter()
-    for part in slices:
-        rejected.update(part.rejected)
-    rows = sum(part.rows_read for part in slices)
-    first = next((part.first_reject for part in slices if part.first_reject), "")
-    check_share(rejected, rows, limit, first)
-    if rows == rejected.total():
-        raise DataError(f"the log has no usable row ({rows:,} read, {rows:,} rejected): there is nothing to publish.")
-    return dict(sorted(rejected.items())), rows
+def _read_features(options: PrepareOptions) -> dict[str, RawFeatures]:
+    """The tables of features by "user" and "item"; raises what is wrong with them before the log is read."""
+    tables = {entity: table for entity in ("user", "item") if (table := read_features(entity, options))}
+    check_names(tables, options)
+    tables = {entity: add_bands(table, dict(options.bands)) for entity, table in tables.items()}
+    for entity, table in tables.items():
+        if table.rejects:
+            first = table.rejects[0]
+            where = f"{first['reason']} in {first['file']}" + (f", row {first['row']}" if first["row"] else "")
+            rejects.check_share(rejects.count(table.rejects), table.rows, options.max_reject_share, where)
+        if not len(table.ids):
+            raise DataError(f"--{entity}s has no usable row: leave it out.")
+    return tables
 
 
-def _vocabulary(counts: pa.Table, at_least: int) -> pa.Table:
-    words = vocabulary.rank(counts, at_least)
-    if not words.num_rows:
-        raise DataError(f"no item has {at_least} train rows: the vocabulary is empty. Lower --min-item-count.")
-    return words
+def _look_ups(
+    log: SortedLog, features: dict[str, RawFeatures], options: PrepareOptions, scratch: Path
+) -> tuple[Lookups, dict[str, Path]]:
+    """Ranks items, users and categories by the train part, and leaves tables where the workers find them.
+
+    Returns:
+        The tables, and feature -> vocabulary file.
+    """
+    items = vocabulary.rank(log.counts, options.min_item_count)
+    if not items.num_rows:
+        raise DataError(
+            f"no item has {options.min_item_count} train rows: the vocabulary is empty. Lower --min-item-count."
+        )
+    counts = {"user": log.user_counts(), "item": log.counts}
+    write_table(items, scratch / ITEMS)
+    write_table(vocabulary.rank(counts["user"], 1), scratch / USERS)
+    lookups = Lookups(str(scratch))
+    words: dict[str, pa.Array] = {"item": lookups.item_ids, "user": lookups.user_ids}
+    for entity, table in features.items():
+        path = features_path(scratch, entity)
+        words |= encode_features(entity, table, counts[entity], dict(options.multi), path)
+    vocabularies = {}
+    for name, values in words.items():
+        vocabularies[name] = scratch / f"{name}.txt"
+        vocabulary.write(values, vocabularies[name])
+    return lookups, vocabularies
 
 
-def _users(partitions: Sequence[Partition]) -> pa.ChunkedArray:
-    """All users, most train rows first, ties by raw id."""
-    tables = []
-    for partition in partitions:
-        table = read_table(partition.path, columns=["user", "train"])
-        tables.append(table)
-    users = pa.concat_tables(tables).rename_columns(["item", "count"])
-    return vocabulary.rank(users, 0)["item"]
-
-
-def _split_hash(partitions: Sequence[Partition]) -> str:
-    """128 bits; a sum over users, so it does not depend on how they were partitioned."""
-    sums = np.array([partition.split_hash for partition in partitions], np.uint64).sum(axis=0, dtype=np.uint64)
-    return "".join(f"{int(part):016x}" for part in sums)
-
-
-def _join_rejects(slices: Sequence[Slice], scratch: Path) -> Path | None:
-    """The refused rows of all chunks, in the log's order, in one file."""
-    parts = [part.rejects_path for part in slices if part.rejects_path]
-    if not parts:
-        return None
-    joined = scratch / "rejects.jsonl"
-    with joined.open("wb") as out:
-        for part in parts:
-            with Path(part).open("rb") as file:
-                shutil.copyfileobj(file, out)
-    return joined
+def _encode(
+    views: Sequence[View], log: SortedLog, lookups: Lookups, options: PrepareOptions, on_runner: Run, scratch: Path
+) -> list[Shard]:
+    """Pass 2."""
+    paths = {partition.number: partition.path for partition in log.partitions}
+    works = [Work(view.name, number, unit) for view in views for number, unit in enumerate(view.units(paths, lookups))]
+    encode = EncodeShards(views, lookups, str(scratch), options.compression)
+    return on_runner(EncodeViews(works, encode), scratch / "encoded")

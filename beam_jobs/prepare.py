@@ -14,6 +14,7 @@ from typing import Any
 
 from beam_jobs import prepare
 from beam_jobs.options import PrepareOptions, add_arguments
+from beam_jobs.runner_options import parse_with_beam_flags
 from tfrec_zoo.errors import ConfigError
 
 
@@ -24,12 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 success, 1 failure with one line on stderr, 2 wrong usage.
     """
     parser = argparse.ArgumentParser(
-        "python -m beam_jobs.prepare", description="Turns a log into a dataset of TFRecords."
+        "python -m beam_jobs.prepare", description="Turns a log into a dataset of TFRecords.", allow_abbrev=False
     )
     add_arguments(parser)
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON, - for stdout")
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
-    args = parser.parse_args(arguments)
+    args = parse_with_beam_flags(parser, arguments)
     try:
         options = PrepareOptions.from_args(args)
     except ConfigError as error:

@@ -32,20 +32,20 @@ class Counts:
                 elif kind == "partition":
                     sorted_partitions.add(parts[0])
                 elif kind == "shard":
-                    encoded.add(parts[0])
+                    encoded.add((parts[0], parts[1]))
         self.sorted_partitions, self.encoded = len(sorted_partitions), len(encoded)
 
-    def line(self, partitions: int, seconds: float) -> str:
-        """For people."""
+    def line(self, partitions: int, views: int, seconds: float) -> str:
+        """For people; every view encodes every partition."""
         rate = self.rows / max(seconds, 1e-9)
         return (
             f"prepare: {self.rows:,} rows read ({rate:,.0f} rows/s), partitions of {partitions}: "
-            f"{self.sorted_partitions} sorted, {self.encoded} encoded"
+            f"{self.sorted_partitions} sorted, {self.encoded // views} encoded"
         )
 
 
 @contextlib.contextmanager
-def progress(scratch: Path, partitions: int, quiet: bool) -> Iterator[None]:
+def progress(scratch: Path, partitions: int, views: int, quiet: bool) -> Iterator[None]:
     """Reports on a job while the block runs: a live line on a terminal, else a line every five seconds."""
     if quiet:
         yield
@@ -55,11 +55,11 @@ def progress(scratch: Path, partitions: int, quiet: bool) -> Iterator[None]:
     def watch() -> None:
         if not console.is_terminal:
             while not stop.wait(_PLAIN_SECONDS):
-                console.print(Counts(scratch).line(partitions, time.monotonic() - start))
+                console.print(Counts(scratch).line(partitions, views, time.monotonic() - start))
             return
         with console.status("prepare: starting") as status:
             while not stop.wait(_LIVE_SECONDS):
-                status.update(Counts(scratch).line(partitions, time.monotonic() - start))
+                status.update(Counts(scratch).line(partitions, views, time.monotonic() - start))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -68,4 +68,4 @@ def progress(scratch: Path, partitions: int, quiet: bool) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
-    console.print(Counts(scratch).line(partitions, time.monotonic() - start))
+    console.print(Counts(scratch).line(partitions, views, time.monotonic() - start))

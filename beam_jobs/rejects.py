@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beam_jobs.chunks import RawChunk
-from beam_jobs.cleaning import REASONS, WRONG_WIDTH
+from beam_jobs.cleaning import REASONS
+from beam_jobs.log_readers import Source
 from tfrec_zoo.errors import DataError
+
+if TYPE_CHECKING:
+    from beam_jobs.shuffle import Slice
 
 
 def describe(chunk: RawChunk, reasons: np.ndarray, path: str, columns: Mapping[str, str]) -> list[dict[str, object]]:
@@ -27,7 +33,7 @@ def describe(chunk: RawChunk, reasons: np.ndarray, path: str, columns: Mapping[s
         in the file, if its columns could not be told apart, else `values` by column (what is not UTF-8 is escaped).
     """
     rejects: list[dict[str, object]] = [
-        {"file": path, "row": row, "reason": WRONG_WIDTH, "text": text} for row, text in chunk.wrong_width
+        {"file": path, "row": entry.row, "reason": entry.reason, "text": entry.text} for entry in chunk.unparsed
     ]
     for index in np.flatnonzero(reasons):
         values = {name: _printable(chunk.columns[role][int(index)].as_py()) for role, name in columns.items()}
@@ -70,6 +76,42 @@ def check_share(counts: Mapping[str, int], rows: int, limit: float, first: str) 
             f"{summary(counts)} of {rows:,}: {rejected / rows:.2%} is more than --max-reject-share {limit:.2%}. "
             f"First: {first}. Repair the log or raise the limit."
         )
+
+
+def rows_before(sources: Sequence[Source], slices: Sequence[Slice]) -> list[int]:
+    """How many rows of its file lie before each source and are not counted by it: those of earlier spans."""
+    read = Counter[int]()
+    for part in slices:
+        read[part.order[0]] += part.rows_read
+    before, total, path = [], 0, ""
+    for source in sources:
+        total = total if source.span and source.path == path else 0
+        before.append(total)
+        total, path = total + read[source.number], source.path
+    return before
+
+
+def join(
+    sources: Sequence[Source], slices: Sequence[Slice], others: Sequence[Mapping[str, object]], path: Path
+) -> Path | None:
+    """Gathers the refused rows of all chunks, in the log's order, and others after them, in one file.
+
+    Returns:
+        `path`, or None if there is no refused row.
+    """
+    parts = [part for part in slices if part.rejects_path]
+    if not parts and not others:
+        return None
+    before = rows_before(sources, slices)
+    with path.open("wb") as out:
+        for part in parts:
+            content = Path(part.rejects_path).read_bytes()
+            if shift := before[part.order[0]]:
+                lines = [json.loads(line) for line in content.splitlines()]
+                content = to_lines([{**line, "row": line["row"] + shift} for line in lines])
+            out.write(content)
+        out.write(to_lines(others))
+    return path
 
 
 def _printable(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Pass 2: a sorted partition and the vocabulary -> one TFRecord shard a split."""
+"""Pass 2: units of a view -> TFRecord shards, one a split."""
 
 from __future__ import annotations
 
@@ -8,32 +8,45 @@ import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import apache_beam as beam
-import pyarrow as pa
 
-from beam_jobs.sequences import SequenceRecords
-from beam_jobs.shuffle import Partition
-from beam_jobs.split import SPLIT_NAMES
+from beam_jobs.lookups import Lookups
 from beam_jobs.tfrecord import frame
+from beam_jobs.views.view import RecordSet, View
 
 BATCH_RECORDS = 4096
+
+
+class Work(NamedTuple):
+    """One element of pass 2.
+
+    Attributes:
+        view: Name of the view.
+        number: Which of its units; shards stand in this order.
+        unit: What the view makes its records of.
+    """
+
+    view: str
+    number: int
+    unit: Any
 
 
 class Shard(NamedTuple):
     """A written shard: a row of the manifest.
 
     Attributes:
-        split: "train", "valid" or "test".
-        partition: The users it holds.
+        view, split: What it holds.
+        number: Of its unit.
         path: Its temporary name.
         records, bytes: What readers check.
         digest: Of the records; equal digests mean equal files.
     """
 
+    view: str
     split: str
-    partition: int
+    number: int
     path: str
     records: int
     bytes: int
@@ -41,55 +54,39 @@ class Shard(NamedTuple):
 
 
 class EncodeShards(beam.DoFn):
-    """Writes the shards of sorted partitions under temporary names: Partition -> Shard...
+    """Writes shards under temporary names: Work -> Shard...
 
     Args:
-        vocabulary: Arrow file with the column `item`, in the order of the ids.
+        views: Those that the elements name.
+        lookups: Vocabularies and features.
         scratch: Existing folder that every worker can write to.
-        max_length: Most recent events kept in a history; `seen` is never truncated.
         compression: "none" or "gzip".
     """
 
-    def __init__(self, vocabulary: str, scratch: str, max_length: int, compression: str) -> None:
-        self.vocabulary_path, self.scratch = vocabulary, scratch
-        self.max_length, self.compression = max_length, compression
+    def __init__(self, views: Sequence[View], lookups: Lookups, scratch: str, compression: str) -> None:
+        self.views, self.lookups = {view.name: view for view in views}, lookups
+        self.scratch, self.compression = scratch, compression
 
-    def setup(self) -> None:
-        self.vocabulary = read_table(self.vocabulary_path)["item"].combine_chunks()
-
-    def process(self, partition: Partition) -> Iterator[Shard]:
-        records = SequenceRecords(read_table(partition.path).to_batches()[0], self.vocabulary, self.max_length)
-        for split in SPLIT_NAMES:
-            count = len(records.splits[split].user)
-            if count:
-                # Progress reads the partition from the name; a retried bundle writes another file.
-                path = Path(self.scratch) / f"shard-{partition.number:05d}-{split}-{uuid.uuid4().hex}"
+    def process(self, work: Work) -> Iterator[Shard]:
+        for records in self.views[work.view].record_sets(work.unit, self.lookups):
+            if records.size:
+                # Progress reads view and unit from the name; a retried bundle writes another file.
+                path = Path(self.scratch) / f"shard-{work.view}-{work.number:05d}-{uuid.uuid4().hex}"
                 with path.open("wb") as file:
-                    digest = self._write(file, records, split, count)
-                yield Shard(split, partition.number, str(path), count, path.stat().st_size, digest)
+                    digest = self._write(file, records)
+                size = path.stat().st_size
+                yield Shard(work.view, records.split, work.number, str(path), records.size, size, digest)
 
-    def _write(self, file: BinaryIO, records: SequenceRecords, split: str, count: int) -> str:
+    def _write(self, file: BinaryIO, records: RecordSet) -> str:
         digest = hashlib.blake2b(self.compression.encode(), digest_size=16)
         # No name and no time in the gzip header: equal records must give equal files.
         packer = (
             gzip.GzipFile("", "wb", 6, file, mtime=0) if self.compression == "gzip" else contextlib.nullcontext(file)
         )
         with packer as out:
-            for first in range(0, count, BATCH_RECORDS):
-                framed, checks = frame(records.encode(split, first, first + BATCH_RECORDS))
+            for first in range(0, records.size, BATCH_RECORDS):
+                framed, checks = frame(records.encode(first, first + BATCH_RECORDS))
                 out.write(framed)
                 # The records' own checksums stand for their bytes: hashing every byte again would cost a second a GB.
                 digest.update(len(framed).to_bytes(8, "little") + checks.tobytes())
         return digest.hexdigest()
-
-
-def read_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Reads an Arrow file of pass 1, whole or only some columns."""
-    options = pa.ipc.IpcReadOptions()
-    with pa.OSFile(path, "rb") as file, pa.ipc.open_file(file) as reader:
-        if columns is None:
-            return reader.read_all()
-        options.included_fields = [reader.schema.get_field_index(name) for name in columns]
-        file.seek(0)
-        with pa.ipc.open_file(file, options=options) as chosen:
-            return chosen.read_all()

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from beam_jobs.runner_options import parse_with_beam_flags
 from tfrec_zoo import cli_arguments as arguments
-from tfrec_zoo.errors import TfrecError
+from tfrec_zoo.errors import ConfigError, TfrecError
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -25,6 +26,8 @@ _EXTRAS = {
     "apache_beam": "beam",
     "pyarrow": "beam",
     "google_crc32c": "beam",
+    "matplotlib": "beam",
+    "polars": "dev",
     "grpc": "serving",
     "tensorflow_serving": "serving",
 }
@@ -34,7 +37,7 @@ _EXTRAS = {
 def main(argv: list[str] | None = None) -> int:
     """Runs one subcommand and returns its exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    args = build_parser().parse_args(argv)
+    args = parse_with_beam_flags(build_parser(), argv)
     args.argv = argv
     try:
         return args.command(args)
@@ -133,7 +136,11 @@ def _movielens(args: argparse.Namespace) -> int:
 def _prepare(args: argparse.Namespace) -> int:
     import beam_jobs
 
-    options = beam_jobs.PrepareOptions.from_args(args)
+    try:
+        options = beam_jobs.PrepareOptions.from_args(args)
+    except ConfigError as error:
+        print(f"tfrec prepare: error: {error}", file=sys.stderr)
+        return 2
     result = beam_jobs.prepare(options)
     if args.json != "-":
         from beam_jobs.summary import print_summary
@@ -251,11 +258,12 @@ def _query(args: argparse.Namespace) -> int:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    _quiet_tensorflow(args)
-    from tfrec_zoo.benchmarks.registry import bench
+    from tfrec_zoo.benchmarks.registry import WITHOUT_TENSORFLOW, bench
     from tfrec_zoo.tables import print_table
 
-    result = bench(args.name, args.data)
+    if args.name not in WITHOUT_TENSORFLOW:
+        _quiet_tensorflow(args)
+    result = bench(args.name, args.data, rows=args.rows, formats=args.formats)
     if args.json != "-":
         print_table(list(result["rows"][0]), [list(row.values()) for row in result["rows"]])
     _write_json(result, args.json)

@@ -131,6 +131,10 @@ def export(parser: argparse.ArgumentParser) -> None:
 
 def bench(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `tfrec bench`."""
-    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate")
-    parser.add_argument("--data", metavar="DATA", help="dataset to measure on (default: synthetic data)")
+    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate, prepare, encode")
+    parser.add_argument("--data", metavar="DATA", help="dataset, or log, to measure on (default: synthetic data)")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", metavar="N", help="prepare: lengths of the logs (default: 2000000)"
+    )
+    parser.add_argument("--formats", nargs="+", choices=("csv", "parquet"), help="prepare: of logs (default: both)")
     json(parser)

@@ -36,12 +36,18 @@ class FeatureSpec:
         shape: Values a record; -1 where records differ. `(1,)` is a scalar feature.
         vocabulary: File of raw values relative to the dataset, or None for a feature that needs no look-up.
         cardinality: Lines of the vocabulary; None without one.
+        entity: "user" or "item" for a feature of those, from `tfrec prepare --users` and `--items`.
+        mean: What was subtracted from a number, and
+        deviation: what it was then divided by (unless it is 0): both are of the train rows. None: not scaled.
     """
 
     dtype: str
     shape: tuple[int, ...]
     vocabulary: str | None = None
     cardinality: int | None = None
+    entity: str | None = None
+    mean: float | None = None
+    deviation: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +66,33 @@ class SplitSpec:
     """How train, valid and test were cut.
 
     Attributes:
-        protocol: "leave-one-out" and, later, the others of `tfrec prepare --split`.
-        hash: Hex digest over every held-out (user, target item, time): equal hashes mean equal splits.
+        protocol: "leave-one-out" or another of `tfrec prepare --split`.
+        hash: Hex digest over every held-out (user, item, time): equal hashes mean equal splits.
+        details: Where it was cut: moments of "temporal", shares and seed of "user" and "random".
     """
 
     protocol: str
     hash: str
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetSpec:
+    """The target domain of the view `transfer`: another log, with items of its own in vocab/target_item.txt.
+
+    Attributes:
+        item_counts: Train interactions of every item of its vocabulary, by rank (never increasing).
+        users, items, interactions: Of the whole accepted target log.
+        common_users: Users that the source log knows too.
+        split: Of the target log.
+    """
+
+    item_counts: Sequence[int]
+    users: int
+    items: int
+    interactions: int
+    common_users: int
+    split: SplitSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,11 +102,13 @@ class DatasetSpec:
     Attributes:
         features: View -> feature name -> FeatureSpec.
         item_counts: Train interactions of every item of the vocabulary, by rank (never increasing).
-        users, items, interactions: Of the whole accepted log, before the split.
+        users, items, interactions: Of what the filters left of the accepted log, before the split.
         split: The split protocol and its hash.
         files: Every shard of every view.
         rejects: Reason -> number of refused rows.
+        dropped: Filter -> number of accepted rows that it dropped before the split.
         options: The job's options, enough to run it again.
+        target: The target domain, if there is one.
         format_version: Layout of the directory; readers refuse any other than `FORMAT_VERSION`.
         directory: Where the dataset lies; not part of dataset.json.
     """
@@ -93,6 +122,8 @@ class DatasetSpec:
     files: Sequence[FileSpec]
     rejects: Mapping[str, int]
     options: Mapping[str, Any]
+    dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    target: TargetSpec | None = None
     format_version: int = FORMAT_VERSION
     directory: Path = dataclasses.field(default=Path(), compare=False)
 
@@ -182,10 +213,14 @@ class DatasetSpec:
             }
             for view, features in content["features"].items()
         }
+        target = content.get("target")
+        if target is not None:
+            target = TargetSpec(**{**target, "split": SplitSpec(**target["split"])})
         return cls(
             **{
                 **content,
                 "features": features,
+                "target": target,
                 "split": SplitSpec(**content["split"]),
                 "files": tuple(FileSpec(**file) for file in content["files"]),
                 "directory": directory,

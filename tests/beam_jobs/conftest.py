@@ -4,10 +4,12 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 
 import beam_jobs
+from beam_jobs.histories import Histories
 from tfrec_zoo.dataset_spec import DatasetSpec
 
 
@@ -34,6 +36,30 @@ def records(spec: DatasetSpec, split: str, compression: str = "") -> dict[str, d
     found = {record.pop("user")[0].decode(): record for record in decoded}
     assert len(found) == len(decoded) == spec.records("sequences", split)
     return found
+
+
+def decoded(spec: DatasetSpec, view: str, split: str) -> list[dict]:
+    """All records of a view and split, in order."""
+    if not spec.records(view, split):
+        return []
+    return [decode(example) for example in tf.data.TFRecordDataset(spec.paths(view, split)).as_numpy_iterator()]
+
+
+def events(rows: list[tuple[str, str, int]]) -> pa.RecordBatch:
+    """Accepted rows of (user, item, time), as the shuffle hands them to a partition."""
+    users, items, times = zip(*rows, strict=True)
+    columns = [pa.array(users).cast(pa.binary()), pa.array(items).cast(pa.binary()), pa.array(times, pa.int64())]
+    return pa.RecordBatch.from_arrays(columns, names=["user", "item", "time"])
+
+
+def history_rows(histories: Histories) -> list[tuple[str, str, int]]:
+    """Histories as (user, item, time)."""
+    users = [user.decode() for user in histories.users.to_pylist()]
+    return [
+        (user, histories.items[row].as_py().decode(), int(histories.times[row]))
+        for place, user in enumerate(users)
+        for row in range(histories.offsets[place], histories.offsets[place + 1])
+    ]
 
 
 def shard_bytes(spec: DatasetSpec) -> dict[str, str]:

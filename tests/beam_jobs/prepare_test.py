@@ -69,12 +69,12 @@ def test_failure_is_one_line(write, tmp_path):
     ("arguments", "message"),
     [
         (["--unknown"], "unrecognized arguments: --unknown"),
-        (["--runner", "FlinkRunner"], "'FlinkRunner' is not supported yet; use FnApiRunner"),
+        (["--runner", "NoRunner"], "invalid choice"),
         (["--max-length", "0"], "at least 1"),
         (["--max-reject-share", "2"], "between 0 and 1"),
         (["--delimiter", "::"], "one ASCII character"),
-        (["--split", "temporal"], "invalid choice"),
-        (["--user-col", "item_id"], "four different columns"),
+        (["--split", "last"], "invalid choice"),
+        (["--user-col", "item_id"], "need different columns"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, message):

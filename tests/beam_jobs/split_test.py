@@ -3,11 +3,14 @@
 from collections import Counter, defaultdict
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_jobs.split import leave_one_out, train_events
+from beam_jobs.histories import Histories
+from beam_jobs.splits.leave_one_out import LeaveOneOut
+from beam_jobs.splits.split import TEST, TRAIN, VALID
 from tests.beam_jobs.conftest import records, run
 
 LOG = """\
@@ -59,7 +62,7 @@ def test_ties_in_time_keep_the_order_of_files_and_rows(write, tmp_path):
 
 def test_ties_survive_keys_that_do_not_fit_into_one_integer(write, tmp_path):
     path = write(f"u,a,{2**63 - 1}\nu,b,{-(2**63)}\nu,c,0\nu,d,0\nu,e,{2**63 - 1}\nv,a,1\n")
-    spec = run(path, tmp_path / "out", partitions=1)
+    spec = run(path, tmp_path / "out", partitions=1, min_time="none", max_time="none")
     ids = {item: number + 4 for number, item in enumerate(spec.vocabulary("item"))}
     assert records(spec, "train")["u"]["items"] == [ids["b"], ids["c"], ids["d"]]
     assert records(spec, "test")["u"]["times"][-1] == 2**63 - 1
@@ -159,12 +162,13 @@ def test_random_logs_equal_the_contract_written_by_hand(write, tmp_path, seed):
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30))
 def test_splits_are_disjoint_and_complete(lengths):
     offsets = np.append(0, np.cumsum(lengths))
-    records = leave_one_out(offsets)
-    seen_by_training = train_events(records["train"], offsets[-1])
-    use = seen_by_training.astype(int)
-    for split in ("valid", "test"):
-        assert not seen_by_training[records[split].target].any()
-        use[records[split].target] += 1
+    users = pa.array([b"%03d" % user for user in range(len(lengths))])
+    histories = Histories(users, offsets, {"time": pa.array(np.arange(offsets[-1]))})
+    split = LeaveOneOut()
+    marks = split.marks(histories)
+    use = (marks == TRAIN).astype(int)
+    for mark in (VALID, TEST):
+        use[split.targets(histories, marks, mark)] += 1
     assert (use == 1).all()
 
 

@@ -34,8 +34,8 @@ def test_the_most_popular_item_is_always_in_the_head() -> None:
 def test_the_groups_make_up_the_whole(spec: DatasetSpec) -> None:
     evaluation = Evaluator(FixedScores(spec.catalog_size), spec, ks=(10,))()
     for groups in group_metrics(evaluation, spec.item_counts, (10,)).values():
-        users = np.array([group["users"] for group in groups.values()])
+        users = np.array([group["targets"] for group in groups.values()])
         assert users.min() > 0
         assert users.sum() == len(evaluation.ranks)
-        whole = sum(group["users"] * group["ndcg@10"] for group in groups.values()) / users.sum()
+        whole = sum(group["targets"] * group["ndcg@10"] for group in groups.values()) / users.sum()
         assert whole == pytest.approx(evaluation.metrics["ndcg@10"])

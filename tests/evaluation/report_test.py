@@ -35,7 +35,7 @@ def test_every_metric_has_its_place(run: Path, data: Path) -> None:
         assert set(report["baselines"][baseline]) == set(metrics)
         assert set(report["baseline_intervals"][baseline]) == set(report["intervals"])
     assert report["protocol"]["candidates"] == "whole catalogue"
-    assert sum(group["users"] for group in report["groups"]["history"].values()) == report["users"]
+    assert sum(group["targets"] for group in report["groups"]["history"].values()) == report["targets"]
     assert json.loads(json.dumps(report)) == report
 
 

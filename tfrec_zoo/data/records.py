@@ -23,8 +23,12 @@ _DTYPES = {"bytes": tf.string, "int64": tf.int64, "float32": tf.float32}
 
 def read(paths: Sequence[str]) -> tf.data.Dataset:
     """Serialized records of some shards, in the order of the list."""
-    compression = "GZIP" if paths and paths[0].endswith(".gz") else ""
-    return tf.data.TFRecordDataset(list(paths), compression_type=compression, buffer_size=8 * 2**20)
+    return tf.data.TFRecordDataset(list(paths), compression_type=compression(paths), buffer_size=8 * 2**20)
+
+
+def compression(paths: Sequence[str]) -> str:
+    """What `tf.data.TFRecordDataset` calls the compression of some shards of a dataset."""
+    return "GZIP" if paths and paths[0].endswith(".gz") else ""
 
 
 def fixed_parallelism(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -1,7 +1,21 @@
 """The sequences view: histories in batches, right-aligned, for training and for evaluation.
 
-Training batches are a pure function of the dataset, the arguments and the step: the order of the users, the windows
-and the masks (keyed by `seed` in every batch) come out the same in every run, and a resumed run skips to where it was.
+Training batches are a pure function of the dataset, the arguments and the step: the order of the users, the windows and
+the masks (keyed by `seed` in every batch) come out the same in every run, and a resumed run skips to where it was.
+
+What the records hold depends on the split protocol (`DatasetSpec.split.protocol`). Train records are a user's train
+events, gaps closed, or windows over them. A valid or test record asks for one target; its `items` are the newest, its
+`seen` all events of the user before the target in time (ties in the log's order), whatever part they belong to.
+
+    leave-one-out   one target a user with 3 events or more: the last is test, the one before it valid
+    user            one target a held-out user: the last event; the user's other events are in no train record
+    temporal        every event after the cut is a target, if its user has an earlier event; so several a user
+    random, files   every drawn (listed) event is a target, if its user has an earlier event; so several a user; other
+                    train events of the user may be later than the target
+
+A refit trains on the train and valid events. Where the valid target ends a user's train and valid events
+(leave-one-out, user) these are the valid records with their targets appended and the train records that carry
+`train_only`; elsewhere, and where histories are cut into windows, they are shards of their own: train+valid.
 """
 
 import tensorflow as tf
@@ -56,6 +70,8 @@ def training_batches(
     pool = POOL_BATCHES if length_buckets > 1 else 1
     if split == TRAIN:
         serialized = records.read(spec.paths(_VIEW, "train"))
+    elif split == TRAIN_AND_VALID and spec.records(_VIEW, TRAIN_AND_VALID):
+        serialized = records.read(spec.paths(_VIEW, TRAIN_AND_VALID))
     elif split == TRAIN_AND_VALID:
         serialized = records.read(spec.paths(_VIEW, "valid")).concatenate(_train_only(spec))
     else:

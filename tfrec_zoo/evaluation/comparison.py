@@ -52,7 +52,8 @@ def compare_runs(
 
     Returns:
         "metric", "first" and "second" (run, model, value), "difference" (first - second), "interval" [low, high],
-        "p_value" (two-sided), "wins", "ties", "losses" (of the first, by user), "users", "protocol", "seconds".
+        "p_value" (two-sided), "wins", "ties", "losses" (of the first, by user), "users", "targets", "protocol",
+        "seconds".
 
     Raises:
         ConfigError: Not a run, no such metric, or no dataset is known.
@@ -78,18 +79,20 @@ def compare_runs(
             evaluator = Evaluator(
                 run.load_model(spec), spec, split=split, filter_seen=filter_seen, ks=(k,) if k else (1,)
             )
-            task = progress.add_task(str(run.path), total=evaluator.users)
-            ranks = evaluator(lambda users, task=task: progress.advance(task, users)).ranks  # type: ignore[misc]
+            task = progress.add_task(str(run.path), total=evaluator.targets)
+            done = evaluator(lambda done, task=task: progress.advance(task, done))  # type: ignore[misc]
+            ranks, users = done.ranks, done.users
             values.append(_METRICS[name](ranks, k) if k else reciprocal_rank(ranks))
             sides.append({"run": str(run.path), "model": run.config().model, "value": float(values[-1].mean())})
-    paired = dataclasses.asdict(paired_difference(*values, seed=seed))
+    paired = dataclasses.asdict(paired_difference(values[0], values[1], users, seed=seed))
     return {
         "metric": metric,
         "first": sides[0],
         "second": sides[1],
         "interval": [paired.pop("low"), paired.pop("high")],
         **paired,
-        "users": evaluator.users,
+        "users": int(users.max()) + 1,
+        "targets": evaluator.targets,
         "protocol": {
             "split": spec.split.protocol,
             "split_hash": spec.split.hash,

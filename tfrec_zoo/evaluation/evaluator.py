@@ -2,7 +2,8 @@
 
 The rank is counted, not sorted: 1 + the items scored higher + half of the items scored equal. Nothing is sampled,
 unless a sampled protocol is asked for to stand beside a paper. Users are scored in batches small enough that memory is
-bounded whatever the catalogue's size.
+bounded whatever the catalogue's size. A user has one target in a leave-one-out or user split, and may have several in
+the others: figures are means over targets, intervals draw users with all of theirs.
 """
 
 from __future__ import annotations
@@ -41,17 +42,19 @@ class Evaluation:
     """What one scorer reached; arrays are in the order of the shards.
 
     Attributes:
-        metrics: "ndcg@10", "hr@10", "mrr" and so on: means over the users.
-        ranks: float64 (users,), rank of every target; inf for an item without train rows.
+        metrics: "ndcg@10", "hr@10", "mrr" and so on: means over the targets.
+        users: int64 (targets,), the user of every target, numbered from 0.
+        ranks: float64 (targets,), rank of every target; inf for an item without train rows.
         seconds: Wall time of the pass.
-        targets: int32 (users,), column of every target; negative for an item without train rows.
-        history_lengths: int32 (users,), earlier interactions of every user, none left out.
-        history_popularity: float64 (users,), mean train interactions of these items; NaN where none is known.
-        recommended: int32 (users, list_length), columns of the best items, best first; -1 where fewer are left. No
+        targets: int32 (targets,), column of every target; negative for an item without train rows.
+        history_lengths: int32 (targets,), earlier interactions of the user, none left out.
+        history_popularity: float64 (targets,), mean train interactions of these items; NaN where none is known.
+        recommended: int32 (targets, list_length), columns of the best items, best first; -1 where fewer are left. No
             columns without `list_length`.
     """
 
     metrics: Mapping[str, float]
+    users: np.ndarray
     ranks: np.ndarray
     seconds: float
     targets: np.ndarray
@@ -76,7 +79,7 @@ class Evaluator:
 
     Raises:
         ConfigError: A cut-off out of range.
-        DataError: The split holds no users.
+        DataError: The split holds no target.
     """
 
     def __init__(
@@ -98,11 +101,14 @@ class Evaluator:
             if not 1 <= k <= candidates:
                 among = "the target is among" if sampled else "the catalogue has"
                 raise ConfigError(f"k = {k} is out of range: {among} {candidates} items, so k is from 1 to that.")
-        self.users = spec.records("sequences", split)
-        if not self.users:
-            raise DataError(
-                f"the {split} part of {spec.directory} holds no users: every user of the log has fewer than 3 items."
+        self.targets = spec.records("sequences", split)
+        if not self.targets:
+            why = (
+                "every user of the log has fewer than 3 items"
+                if spec.split.protocol == "leave-one-out"
+                else (f"the {spec.split.protocol} split gives it no event with an earlier one of the same user")
             )
+            raise DataError(f"the {split} part of {spec.directory} holds no users: {why}.")
         self.ks = tuple(ks)
         self._scorer, self._spec, self._filter_seen = scorer, spec, filter_seen
         self._list_length, self._sampled = min(list_length, spec.catalog_size), sampled
@@ -114,10 +120,10 @@ class Evaluator:
         self._rank = tf.function(self._rank_batch, input_signature=signature)
 
     def __call__(self, progress: Callable[[int], None] | None = None) -> Evaluation:
-        """Scores every user once.
+        """Ranks every target once.
 
         Args:
-            progress: Called with the number of users of every batch done.
+            progress: Called with the number of targets of every batch done.
 
         Raises:
             EvaluationError: Scores that are not finite or not of the catalogue's width.
@@ -136,6 +142,7 @@ class Evaluator:
             if progress:
                 progress(len(part["ranks"]))
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        joined["users"] = np.unique(joined["users"], return_inverse=True)[1]
         return Evaluation(metrics=summarize(joined["ranks"], self.ks), seconds=time.perf_counter() - start, **joined)
 
     def _rank_batch(self, batch: Mapping[str, tf.Tensor], first_user: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -156,6 +163,7 @@ class Evaluator:
         best = tf.math.top_k(scores, self._list_length)
         return {
             "finite": finite,
+            "users": batch["user"],
             "ranks": ranks,
             "targets": target - FIRST_ITEM_ID,
             "history_lengths": tf.cast(seen.row_lengths(), tf.int32),

@@ -32,6 +32,7 @@ class Figures:
         metrics: Accuracy, then the metrics of the lists where they were kept.
         intervals: 95% bootstrap interval of every accuracy metric.
         groups: See `groups.group_metrics`.
+        users: Users who have targets.
         exposure: int64 (catalog_size,), how often every item is recommended.
     """
 
@@ -39,6 +40,7 @@ class Figures:
     intervals: dict[str, list[float]]
     groups: dict[str, Any]
     exposure: np.ndarray
+    users: int
 
 
 class Figuring:
@@ -58,13 +60,14 @@ class Figuring:
     def __call__(self, evaluation: Evaluation) -> Figures:
         """Everything that one pass says."""
         values = per_user(evaluation.ranks, self._ks)
-        low, high = intervals(np.stack(list(values.values()), axis=1), seed=self._seed)
+        low, high = intervals(np.stack(list(values.values()), axis=1), evaluation.users, seed=self._seed)
         ends = {name: [float(low[place]), float(high[place])] for place, name in enumerate(values)}
         return Figures(
             metrics={**evaluation.metrics, **self._list_metrics(evaluation)},
             intervals=with_equal_names(ends),
             groups=group_metrics(evaluation, self._spec.item_counts, self._ks),
             exposure=exposure(evaluation.recommended, len(self._counts)),
+            users=int(evaluation.users.max()) + 1,
         )
 
     def _list_metrics(self, evaluation: Evaluation) -> dict[str, float]:

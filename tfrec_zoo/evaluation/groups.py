@@ -18,7 +18,7 @@ POPULARITY_GROUPS = {"head": 0.5, "mid": 0.8, "tail": 1.0}
 def group_metrics(
     evaluation: Evaluation, item_counts: Sequence[int], ks: Sequence[int]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Metrics of every group that has users.
+    """Metrics of every group that has targets.
 
     Args:
         evaluation: Of one scorer.
@@ -28,11 +28,11 @@ def group_metrics(
     Returns:
         "history" -> "cold" (under 10 earlier interactions), "warm" (10 to 49) and "long"; "popularity" -> "head" (the
         items that make the first half of all train interactions), "mid" (down to 80%), "tail" and "unknown" (targets
-        without train rows). A group is its number of "users", then the metrics.
+        without train rows). A group is its number of "targets", then the metrics.
     """
     return {
         title: {
-            name: {"users": int(members.sum()), **summarize(evaluation.ranks[members], ks)}
+            name: {"targets": int(members.sum()), **summarize(evaluation.ranks[members], ks)}
             for name, members in groups.items()
             if members.any()
         }

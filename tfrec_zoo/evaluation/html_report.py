@@ -172,9 +172,9 @@ def _popularity_curve(exposures: Mapping[str, np.ndarray], spec: DatasetSpec) ->
 def _groups(result: Mapping[str, Any], headline: list[str]) -> str:
     tables = "".join(
         _table(
-            [title, "users", *headline],
+            [title, "targets", *headline],
             [
-                [name, f"{group['users']:,}", *(f"{group[metric]:.4f}" for metric in headline)]
+                [name, f"{group['targets']:,}", *(f"{group[metric]:.4f}" for metric in headline)]
                 for name, group in groups.items()
             ],
         )

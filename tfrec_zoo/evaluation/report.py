@@ -55,8 +55,8 @@ def evaluate_run(
         quiet: No progress.
 
     Returns:
-        The keys of `tfrec evaluate --json`: metrics, intervals, baselines, baseline_intervals, groups, users, items,
-        protocol, seconds.
+        The keys of `tfrec evaluate --json`: metrics, intervals, baselines, baseline_intervals, groups, users, targets,
+        items, protocol, seconds.
 
     Raises:
         ConfigError: No run in `workdir`, or a cut-off out of range.
@@ -86,8 +86,8 @@ def evaluate_run(
                 sampled=sampling,
             )
             figuring = figuring or Figuring(spec, evaluator.ks, seed)
-            task = progress.add_task(scorer_name, total=evaluator.users)
-            figures[scorer_name] = figuring(evaluator(lambda users, task=task: progress.advance(task, users)))  # type: ignore[misc]
+            task = progress.add_task(scorer_name, total=evaluator.targets)
+            figures[scorer_name] = figuring(evaluator(lambda done, task=task: progress.advance(task, done)))  # type: ignore[misc]
     exposures = {scorer_name: reached.exposure for scorer_name, reached in figures.items()}
     own = figures.pop(name)
     result = {
@@ -97,7 +97,8 @@ def evaluate_run(
         "baselines": {baseline: reached.metrics for baseline, reached in figures.items()},
         "baseline_intervals": {baseline: reached.intervals for baseline, reached in figures.items()},
         "groups": own.groups,
-        "users": evaluator.users,
+        "users": own.users,
+        "targets": evaluator.targets,
         "items": spec.catalog_size,
         "protocol": {
             "split": spec.split.protocol,
@@ -141,7 +142,7 @@ def print_report(report: Mapping[str, Any], groups: bool = False) -> None:
     if groups:
         for title, members in report["groups"].items():
             print_table(
-                [title, "users", *headline],
-                [[name, group["users"], *(group[metric] for metric in headline)] for name, group in members.items()],
+                [title, "targets", *headline],
+                [[name, group["targets"], *(group[metric] for metric in headline)] for name, group in members.items()],
                 title=f"{report['model']} by {title}",
             )

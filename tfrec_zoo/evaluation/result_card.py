@@ -19,7 +19,17 @@ from tfrec_zoo.evaluation.provenance import hardware, versions
 from tfrec_zoo.runs.run_directory import RunDirectory
 
 CARD = "result_card.json"
-_FROM_RESULT = ("model", "metrics", "intervals", "baselines", "baseline_intervals", "groups", "users", "items")
+_FROM_RESULT = (
+    "model",
+    "metrics",
+    "intervals",
+    "baselines",
+    "baseline_intervals",
+    "groups",
+    "users",
+    "targets",
+    "items",
+)
 
 
 def result_card(

@@ -17,12 +17,19 @@ _CELLS_AT_ONCE = 2**21
 
 
 def intervals(
-    values: np.ndarray, *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
+    values: np.ndarray,
+    users: np.ndarray | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile intervals of the means over users, all columns from the same resamples.
+    """Percentile intervals of the means over targets, all columns from the same resamples.
 
     Args:
-        values: float (users, metrics).
+        values: float (targets, metrics).
+        users: int (targets,), the user of each target, from 0: a user is drawn with all targets, because these are not
+            independent of each other. None: every target is of another user.
         resamples: Draws of `users` users with replacement.
         level: Share of the resampled means inside.
         seed: Of the draws.
@@ -30,7 +37,7 @@ def intervals(
     Returns:
         Lower and upper ends, float64 (metrics,) each.
     """
-    means = np.concatenate(list(_resampled_means(values, resamples, seed)))
+    means = np.concatenate(list(_resampled_means(*_by_user(values, users), resamples, seed)))
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
 
@@ -40,10 +47,10 @@ class PairedDifference:
     """The first scorer beside the second on the same users.
 
     Attributes:
-        difference: Mean over the users of first - second.
+        difference: Mean over the targets of first - second.
         low, high: Its percentile interval.
         p_value: Two-sided: how often the resampled difference has the other sign; 1 where all users are equal.
-        wins, ties, losses: Users on which the first is better, equal, worse.
+        wins, ties, losses: Users on whose targets together the first is better, equal, worse.
     """
 
     difference: float
@@ -58,14 +65,16 @@ class PairedDifference:
 def paired_difference(
     first: np.ndarray,
     second: np.ndarray,
+    users: np.ndarray | None = None,
     *,
     resamples: int = PAIRED_RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
 ) -> PairedDifference:
-    """Compares one metric of two scorers, float (users,) each, by resampling users with both of their values."""
+    """Compares one metric of two scorers, float (targets,) each, by resampling users with all of their values."""
     difference = np.asarray(first, np.float64) - second
-    means = np.concatenate(list(_resampled_means(difference[:, None], resamples, seed)))[:, 0]
+    sums, sizes = _by_user(difference[:, None], users)
+    means = np.concatenate(list(_resampled_means(sums, sizes, resamples, seed)))[:, 0]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     # The draw that was observed counts as one more, so that p is never 0.
     tail = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0)) + 1
@@ -74,16 +83,25 @@ def paired_difference(
         low=float(low),
         high=float(high),
         p_value=min(1.0, 2.0 * tail / (resamples + 1)),
-        wins=int((difference > 0).sum()),
-        ties=int((difference == 0).sum()),
-        losses=int((difference < 0).sum()),
+        wins=int((sums > 0).sum()),
+        ties=int((sums == 0).sum()),
+        losses=int((sums < 0).sum()),
     )
 
 
-def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def _by_user(values: np.ndarray, users: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Sums (users, metrics) and number of targets (users,) of every user."""
+    if users is None:
+        return values, np.ones(len(values))
+    sums = np.zeros((int(users.max()) + 1, values.shape[1]))
+    np.add.at(sums, users, values)
+    return sums, np.bincount(users).astype(np.float64)
+
+
+def _resampled_means(sums: np.ndarray, sizes: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Means of the columns in every resample, (resamples in the chunk, metrics); memory stays bounded."""
     rng = np.random.default_rng(seed)
-    users = len(values)
+    users = len(sums)
     chunk = max(1, _CELLS_AT_ONCE // users)
     for start in range(0, resamples, chunk):
         size = min(chunk, resamples - start)
@@ -91,4 +109,4 @@ def _resampled_means(values: np.ndarray, resamples: int, seed: int) -> Iterator[
         # How often each user was drawn: one matrix product then gives the means of all metrics.
         drawn += np.arange(size)[:, None] * users
         times = np.bincount(drawn.reshape(-1), minlength=size * users).reshape(size, users)
-        yield times.astype(np.float64) @ values / users
+        yield times.astype(np.float64) @ sums / (times @ sizes)[:, None]
