@@ -31,13 +31,13 @@ def parts(spec: DatasetSpec) -> dict[str, list[str]]:
 
 
 def choose(spec: DatasetSpec, view: str | None, split: str | None) -> tuple[str, str]:
-    """The part to show: the given one, else the first view and its test split (else its last).
+    """The part to show: the given one, else sequences (else the first view) and test (else its last split).
 
     Raises:
         ConfigError: The dataset has no such view or split.
     """
     found = parts(spec)
-    view = view or next(iter(found))
+    view = view or ("sequences" if "sequences" in found else next(iter(found)))
     if view not in found:
         raise ConfigError(f"the dataset has no view {view!r}; it has {', '.join(found)}.")
     split = split or ("test" if "test" in found[view] else found[view][-1])
