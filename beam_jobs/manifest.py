@@ -28,6 +28,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from beam_jobs.shards import Shard
+from beam_jobs.tfrecord import DIGEST_BYTES
 from beam_jobs.views import VIEWS
 from tfrec_zoo.dataset_spec import MANIFEST, DatasetSpec, FileSpec
 from tfrec_zoo.errors import DataError
@@ -104,7 +105,7 @@ def publish(
         for number, shard in enumerate(group):
             name = f"{view}/{split}-{number:05d}-of-{len(group):05d}-{digest}{suffix}"
             Path(shard.path).replace(output / name)
-            files.append(FileSpec(name, view, split, shard.records, shard.bytes))
+            files.append(FileSpec(name, view, split, shard.records, shard.bytes, shard.digest))
     keep = {file.path for file in files}
     if rejects is not None:
         (output / REJECTS).mkdir(exist_ok=True)
@@ -114,7 +115,8 @@ def publish(
     (output / "vocab").mkdir(exist_ok=True)
     for feature, path in vocabularies.items():
         content = path.read_bytes()
-        files.append(FileSpec(f"vocab/{feature}.txt", "vocab", feature, content.count(b"\n"), len(content)))
+        lines, digest_of_file = content.count(b"\n"), hashlib.blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
+        files.append(FileSpec(f"vocab/{feature}.txt", "vocab", feature, lines, len(content), digest_of_file))
     complete = dataclasses.replace(spec, files=tuple(files))
     stale = _listed_vocabularies(output) - {file.path for file in files}
     for feature, path in vocabularies.items():

@@ -15,7 +15,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from beam_jobs import rejects, vocabulary
+from beam_jobs import memory, rejects, vocabulary
 from beam_jobs.bands import add_bands
 from beam_jobs.feature_reader import RawFeatures, check_names, read_features
 from beam_jobs.features import encode_features
@@ -46,7 +46,9 @@ def run(options: PrepareOptions, meter: Meter) -> dict[str, Any]:
     log_plan = plan(options)
     target_plan = plan_target(options)
     features = _read_features(options)
-    count = min(options.partitions or max(MIN_PARTITIONS, -(-log_plan.rows // PARTITION_ROWS)), 1 << 16)
+    limit = memory.limit_of(options.runner_choice, options.memory_limit)
+    least = max(MIN_PARTITIONS, -(-log_plan.rows // PARTITION_ROWS), memory.partitions_for(log_plan.rows, limit))
+    count = min(options.partitions or least, 1 << 16)
     output = Path(options.output)
     if options.runner == "DirectRunner":
         print("prepare: DirectRunner runs as FnApiRunner, in memory (by itself it downloads a binary)", file=sys.stderr)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -77,6 +78,13 @@ class RunnerChoice:
     def shares_memory(self) -> bool:
         """Whether the work is done in this process."""
         return self.name in ("FnApiRunner", "DirectRunner")
+
+
+def local_workers(choice: RunnerChoice) -> int | None:
+    """Worker processes on this machine; None: the workers are elsewhere."""
+    if choice.name == "multi_processing":
+        return choice.workers or os.cpu_count() or 1
+    return 1 if choice.shares_memory else None
 
 
 def add_runner_arguments(group: argparse._ArgumentGroup) -> None:

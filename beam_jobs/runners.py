@@ -127,6 +127,8 @@ def _explain(text: str, shared: Path, choice: RunnerChoice) -> str:
     missing = next((line for line in reversed(lines) if "No module named" in line), "")
     if missing:
         return f"a worker of {choice.name} lacks a module ({missing}): install tfrec-zoo[beam] there too."
+    if "MemoryError" in text or "malloc of size" in text or "Unable to allocate" in text:
+        return "memory ran out: give --memory-limit less than a worker has, or a larger --partitions."
     return f"the Beam pipeline failed: {lines[-1][:500]} (--debug shows where)"
 
 

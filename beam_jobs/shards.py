@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import apache_beam as beam
 
 from beam_jobs.lookups import Lookups
-from beam_jobs.tfrecord import frame
+from beam_jobs.tfrecord import DIGEST_BYTES, frame
 from beam_jobs.views.view import RecordSet, View
 
 BATCH_RECORDS = 4096
@@ -41,7 +41,7 @@ class Shard(NamedTuple):
         number: Of its unit.
         path: Its temporary name.
         records, bytes: What readers check.
-        digest: Of the records; equal digests mean equal files.
+        digest: Of the records' checksums; equal digests mean equal records.
     """
 
     view: str
@@ -78,7 +78,7 @@ class EncodeShards(beam.DoFn):
                 yield Shard(work.view, records.split, work.number, str(path), records.size, size, digest)
 
     def _write(self, file: BinaryIO, records: RecordSet) -> str:
-        digest = hashlib.blake2b(self.compression.encode(), digest_size=16)
+        digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
         # No name and no time in the gzip header: equal records must give equal files.
         packer = (
             gzip.GzipFile("", "wb", 6, file, mtime=0) if self.compression == "gzip" else contextlib.nullcontext(file)
@@ -88,5 +88,5 @@ class EncodeShards(beam.DoFn):
                 framed, checks = frame(records.encode(first, first + BATCH_RECORDS))
                 out.write(framed)
                 # The records' own checksums stand for their bytes: hashing every byte again would cost a second a GB.
-                digest.update(len(framed).to_bytes(8, "little") + checks.tobytes())
+                digest.update(checks.tobytes())
         return digest.hexdigest()

@@ -16,7 +16,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from beam_jobs import rejects
+from beam_jobs import memory, rejects
 from beam_jobs.chunks import RawChunk
 from beam_jobs.cleaning import CleanChunk, clean, event_schema
 from beam_jobs.counting import Counts, CountTrain
@@ -158,11 +158,20 @@ class SortPartition(beam.DoFn):
         roles: Columns that rows carry.
         rules: Which events of the sorted partition count; None: those are dropped later, by `thinning`.
         count: Counts the partition at once; None: that is done later.
+        partitions: Number of partitions.
+        limit: Bytes that a worker may take; a partition that needs more is refused unread. None: not known.
     """
 
     def __init__(
-        self, scratch: str, roles: Iterable[str], rules: HistoryRules | None, count: CountTrain | None
+        self,
+        scratch: str,
+        roles: Iterable[str],
+        rules: HistoryRules | None,
+        count: CountTrain | None,
+        partitions: int,
+        limit: int | None = None,
     ) -> None:
+        self.partitions, self.limit = partitions, limit
         self.scratch, self.roles, self.rules, self.count = scratch, frozenset(roles), rules, count
 
     def process(self, element: tuple[int, Iterable[Slice]]) -> Iterator[Partition]:
@@ -171,6 +180,10 @@ class SortPartition(beam.DoFn):
         filled = [part for part in slices if part.size]
         if not filled or any(part.error for part in slices):
             yield Partition(index, slices=ledger)
+            return
+        refused = memory.too_large(sum(part.size for part in filled), self.limit, self.partitions)
+        if refused:
+            yield Partition(index, slices=(*ledger, Slice(filled[0].order, error=refused)))
             return
         schema = event_schema(self.roles)
         events = pa.Table.from_batches([_load(part, schema) for part in filled]).combine_chunks().to_batches()[0]

@@ -16,6 +16,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.combiners import ToListCombineFn
 
+from beam_jobs import memory
 from beam_jobs.cleaning import clean
 from beam_jobs.counting import CountTrain
 from beam_jobs.csv_reader import Dialect
@@ -96,7 +97,10 @@ class SortLog(beam.PTransform):
         )
         rules = HistoryRules(options.drop_duplicates, options.drop_repeats, options.min_user_items)
         rounds = needs_rounds(options)
-        self.sort = SortPartition(str(scratch), log.roles, None if rounds else rules, None if rounds else count)
+        limit = memory.limit_of(options.runner_choice, options.memory_limit)
+        self.sort = SortPartition(
+            str(scratch), log.roles, None if rounds else rules, None if rounds else count, partitions, limit
+        )
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
         return (

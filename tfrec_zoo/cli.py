@@ -79,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         subparser.add_argument("--debug", action="store_true", help="show a traceback when something fails")
         subparser.set_defaults(command=command)
 
+    from beam_jobs import inspect
     from serving import query as serving_query
     from serving.server import options as server_options
 
@@ -86,6 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("synth", _synth, "write a synthetic interaction log with known structure", arguments.synth)
     add("movielens", _movielens, "write MovieLens as standard CSVs", arguments.movielens)
     add("prepare", _prepare, "turn a log into a dataset directory (Beam)", arguments.prepare)
+    add("inspect", _inspect, "show what a dataset holds, draw it, verify it", inspect.add_arguments)
     add("models", _models, "list the zoo: paper, objective, needs, parameters", arguments.models)
     add("train", _train, "train a model on a dataset", arguments.train)
     add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", arguments.evaluate)
@@ -148,6 +150,12 @@ def _prepare(args: argparse.Namespace) -> int:
         print_summary(result, options.output)
     _write_json(result, args.json)
     return 0
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    from beam_jobs import inspect
+
+    return inspect.run(args)
 
 
 def _models(args: argparse.Namespace) -> int:

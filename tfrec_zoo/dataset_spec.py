@@ -52,13 +52,21 @@ class FeatureSpec:
 
 @dataclasses.dataclass(frozen=True)
 class FileSpec:
-    """One shard: its path relative to the dataset, what it holds, and what to check before it is read."""
+    """One shard: its path relative to the dataset, what it holds, and what to check before it is read.
+
+    Attributes:
+        path, view, split: Vocabularies are listed too, as view "vocab".
+        records, bytes: Records, or lines of a vocabulary, and the size of the file.
+        digest: Hex BLAKE2b-128 of the records' masked CRC32C in their order (of a vocabulary: of its bytes), for
+            `tfrec inspect --verify`; "" in datasets from before there were digests.
+    """
 
     path: str
     view: str
     split: str
     records: int
     bytes: int
+    digest: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

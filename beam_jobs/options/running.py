@@ -6,11 +6,12 @@ import argparse
 import dataclasses
 from typing import Any
 
+from beam_jobs.memory import parse_size
 from beam_jobs.options.values import check_counts, count
 from beam_jobs.runner_options import RunnerChoice, add_runner_arguments
 from tfrec_zoo.errors import ConfigError
 
-PLACE_ONLY = ("output", "runner", "workers", "beam_flags", "quiet")
+PLACE_ONLY = ("output", "runner", "workers", "beam_flags", "memory_limit", "quiet")
 """Options that do not change what is written; dataset.json leaves them out."""
 
 
@@ -22,6 +23,7 @@ class RunOptions:
         output: Directory of the dataset.
         partitions: Partitions of the users, so at most this many shards a split; None chooses from the input's size.
         runner, workers, beam_flags: Name, workers and flags of a `RunnerChoice`.
+        memory_limit: What a worker may take, such as "512M" or "4G"; None: of a local runner what the machine has left.
         quiet: No progress on stderr.
     """
 
@@ -30,6 +32,7 @@ class RunOptions:
     runner: str = "FnApiRunner"
     workers: int | None = None
     beam_flags: tuple[str, ...] = ()
+    memory_limit: str | None = None
     quiet: bool = False
 
     @property
@@ -44,6 +47,8 @@ def check(options: Any) -> None:
     check_counts(options, "partitions")
     if options.partitions is not None and options.partitions > 65_536:
         raise ConfigError(f"partitions must be at most 65536, not {options.partitions}")
+    if options.memory_limit is not None:
+        parse_size(options.memory_limit)
     object.__setattr__(options, "beam_flags", options.runner_choice.flags)
 
 
@@ -54,5 +59,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--output", required=True, metavar="DATA", help="directory of the dataset")
     add("--partitions", type=count, metavar="N", help="user partitions = most shards a split (default: by input size)")
     add_runner_arguments(group)
+    add("--memory-limit", metavar="SIZE", help="what a worker may take, as in 512M or 4G (default: what is free)")
     add("--quiet", action="store_true", help="no progress on stderr")
     parser.set_defaults(beam_flags=())

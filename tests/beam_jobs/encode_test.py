@@ -1,5 +1,7 @@
 """The encoder against TensorFlow's own protobuf, byte for byte."""
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,12 +17,18 @@ FLOAT = st.floats(width=32, allow_nan=False)
 NAMES = st.text(min_size=1, max_size=8)
 
 
+def no_name_begins_another(names: list[str]) -> bool:
+    """Deterministic protobuf sorts map keys, but implementations differ here: Python's (upb) puts "ab" before "a"."""
+    keys = sorted(name.encode() for name in names)
+    return not any(second.startswith(first) for first, second in itertools.pairwise(keys))
+
+
 @st.composite
 def batches(draw):
     """Features by name: (dtype, values, windows of the records, presence)."""
     count = draw(st.integers(1, 6))
     features = {}
-    for name in draw(st.lists(NAMES, min_size=1, max_size=4, unique=True)):
+    for name in draw(st.lists(NAMES, min_size=1, max_size=4, unique=True).filter(no_name_begins_another)):
         dtype = draw(st.sampled_from(["int64", "float32", "bytes"]))
         if dtype == "bytes":
             values = draw(st.lists(st.binary(max_size=200), min_size=1, max_size=6))
@@ -66,6 +74,12 @@ def theirs(features, row: int) -> bytes:
 def test_bytes_equal_deterministic_protobuf(batch):
     count, features = batch
     assert ours(features).to_pylist() == [theirs(features, row) for row in range(count)]
+
+
+def test_the_same_message_whatever_the_order_of_names():
+    features = {"a": ("int64", [1], [(0, 1)], None), "ab": ("int64", [2, 3], [(0, 2)], None)}
+    (record,) = ours(features).to_pylist()
+    assert tf.train.Example.FromString(record) == tf.train.Example.FromString(theirs(features, 0))
 
 
 def test_long_records_equal_deterministic_protobuf():

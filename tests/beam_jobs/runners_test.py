@@ -1,9 +1,11 @@
 """The same bytes from every runner: real processes, real sockets, all of them ended by pid."""
 
+import argparse
 import contextlib
 import json
 import os
 import random
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_jobs import PrepareOptions
-from beam_jobs.runner_options import RunnerChoice
+from beam_jobs import PrepareOptions, add_arguments
+from beam_jobs.runner_options import RunnerChoice, parse_with_beam_flags
 from tests.beam_jobs.conftest import run, shard_bytes
 from tfrec_zoo.errors import ConfigError, DataError
 
@@ -103,6 +105,7 @@ def test_portable_runner_with_a_job_server(logs, expected, tmp_path):
     assert shard_bytes(spec) == expected
 
 
+@pytest.mark.slow
 def test_two_worker_processes(logs, expected, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     assert shard_bytes(run(logs, tmp_path / "out", runner="multi_processing", workers=2)) == expected
@@ -119,6 +122,7 @@ def test_dask_with_two_worker_processes(logs, expected, tmp_path):
     assert shard_bytes(spec) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0
     if shutil.which("unshare")
@@ -208,3 +212,12 @@ def test_cluster_runners_say_what_they_lack(logs, tmp_path):
     with pytest.raises((ConfigError, DataError), match="temp_location|not installed|gcp"):
         run(logs, tmp_path / "out", runner="DataflowRunner", beam_flags=flags)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_documented_commands_pass_beams_parser():
+    text = (ROOT / "docs" / "beam-runners.md").read_text().replace("\\\n", " ")
+    commands = [shlex.split(line)[2:] for line in text.splitlines() if line.startswith("tfrec prepare ")]
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_arguments(parser)
+    runners = [PrepareOptions.from_args(parse_with_beam_flags(parser, command)).runner for command in commands]
+    assert sorted(runners) == ["DaskRunner", "DataflowRunner", "FlinkRunner", "PortableRunner", "SparkRunner"]

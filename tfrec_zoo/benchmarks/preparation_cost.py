@@ -57,7 +57,7 @@ def _compare(files: Sequence[str]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "DATA"
         flags = ["--output", str(output), "--min-item-count", str(MIN_ITEM_COUNT), "--quiet"]
-        job = [sys.executable, "-c", _JOB, "--input", *files, *flags]
+        job = [sys.executable, "-c", JOB, "--input", *files, *flags]
         ours = measured(job)
         spec = DatasetSpec.read(output)
         shards = [file for file in spec.files if file.view == "sequences"]
@@ -90,7 +90,7 @@ def _row(way: str, files: Sequence[str], cost: dict[str, Any], reference: dict[s
     }
 
 
-_JOB = (
+JOB = (
     "import argparse, json; import beam_jobs; parser = argparse.ArgumentParser(); beam_jobs.add_arguments(parser);"
     "print(json.dumps(beam_jobs.prepare(beam_jobs.PrepareOptions.from_args(parser.parse_args()))))"
 )
