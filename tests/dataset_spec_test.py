@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
+from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, FORMAT_VERSION, DatasetSpec
 from tfrec_zoo.errors import DataError
 
 
@@ -37,11 +37,11 @@ def test_a_folder_without_dataset_json_is_no_dataset(tmp_path: Path) -> None:
 
 def test_another_format_version_is_refused(copy: Path) -> None:
     edit(copy, format_version=99)
-    with pytest.raises(DataError, match="format version 99, this tfrec-zoo reads 1"):
+    with pytest.raises(DataError, match=f"format version 99, this tfrec-zoo reads {FORMAT_VERSION}"):
         DatasetSpec.read(copy)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 1}', '{"format_version": 1, "features": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format_version": 2}', '{"format_version": 2, "features": 3}'])
 def test_a_damaged_dataset_json_is_one_clear_error(copy: Path, text: str) -> None:
     (copy / "dataset.json").write_text(text)
     with pytest.raises(DataError, match=r"dataset\.json"):

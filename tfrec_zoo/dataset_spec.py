@@ -19,7 +19,7 @@ from typing import Any
 
 from tfrec_zoo.errors import DataError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "dataset.json"
 
 PAD, OOV, MASK, CLS = 0, 1, 2, 3
