@@ -19,7 +19,7 @@ demo: $(INSTALLED)
 	$(BIN)/tfrec demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-all: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

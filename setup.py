@@ -43,6 +43,7 @@ setup(
             "mypy>=1.10",
             "polars>=1.20",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "ruff>=0.6",
             "types-protobuf",
             "types-PyYAML",
