@@ -39,8 +39,10 @@ def log_of(data: Path) -> dict[str, list[str]]:
 
 
 def test_tfrec_evaluate_on_every_protocol(split_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train("bert4rec", split_data, tmp_path / "RUN", config=SMALL, refit=True, quiet=True)
     spec = DatasetSpec.read(split_data)
+    # The refit reads shards of its own only where the valid records do not complete the train records.
+    refit = spec.split.protocol == "temporal"
+    train("bert4rec", split_data, tmp_path / "RUN", config=SMALL, refit=refit, quiet=True)
     command = ["evaluate", "--workdir", str(tmp_path / "RUN"), "--data", str(split_data), "--filter-seen", "--quiet"]
     assert main([*command, "--json", "-"]) == 0
     report = json.loads(capsys.readouterr().out)
