@@ -14,7 +14,9 @@ from tensorflow.core.protobuf import config_pb2
 from serving.server.errors import StartupError, first_line, from_number
 
 PREDICT = "tensorflow/serving/predict"
-METHOD_NAMES = (PREDICT, "tensorflow/serving/classify", "tensorflow/serving/regress")
+CLASSIFY = "tensorflow/serving/classify"
+REGRESS = "tensorflow/serving/regress"
+METHOD_NAMES = (PREDICT, CLASSIFY, REGRESS)
 _MAX_FILTERED_CALLABLES = 64  # a callable holds an executor, and a client chooses the filter
 
 
