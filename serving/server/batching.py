@@ -6,6 +6,7 @@ batches grow with the load by themselves.
 """
 
 import collections
+import contextlib
 import dataclasses
 import math
 import threading
@@ -100,11 +101,18 @@ class Batcher:
     Args:
         servable: The version whose signatures run.
         options: The parameters.
+        delivering: Makes a context in which the outcomes of one batch are told.
     """
 
-    def __init__(self, servable: Servable, options: BatchingOptions) -> None:
+    def __init__(
+        self,
+        servable: Servable,
+        options: BatchingOptions,
+        delivering: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
+    ) -> None:
         self._servable = servable
         self._options = options
+        self._delivering = delivering
         self._changed = threading.Condition()
         self._queues: dict[Hashable, collections.deque[Task]] = {}
         self._waiting: collections.Counter[str] = collections.Counter()  # rows by signature
@@ -211,10 +219,11 @@ class Batcher:
                 run_alone(self._servable, task, began - task.enqueued)
             return
         runtime, at = time.monotonic() - began, 0
-        for task in alive:
-            part = {alias: array[at : at + task.rows] for alias, array in outputs.items()}
-            at += task.rows
-            task.done(Outcome(part, runtime, began - task.enqueued))
+        with self._delivering():
+            for task in alive:
+                part = {alias: array[at : at + task.rows] for alias, array in outputs.items()}
+                at += task.rows
+                task.done(Outcome(part, runtime, began - task.enqueued))
 
     def _run_joined(self, batch: list[Task]) -> dict[str, np.ndarray]:
         call = batch[0].call
@@ -230,8 +239,7 @@ class Batcher:
                 arrays.append(np.repeat(arrays[0][:1], padding, axis=0))
             inputs.append(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
         outputs = {
-            alias: as_array(value)
-            for alias, value in self._servable.run(call.signature, inputs, call.outputs).items()
+            alias: as_array(value) for alias, value in self._servable.run(call.signature, inputs, call.outputs).items()
         }
         for array in outputs.values():
             if array.ndim == 0 or len(array) != rows + padding:

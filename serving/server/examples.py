@@ -42,9 +42,7 @@ def _find(servable: Servable, name: str, method: str, what: str) -> Signature:
 def _checked(signature: Signature, method: str, what: str) -> Signature:
     """Refuses a signature that has another method, or the inputs and outputs of another."""
     if signature.method_name != method:
-        raise invalid_argument(
-            f"Expected {what} signature method_name to be {method}. Was: {signature.method_name}"
-        )
+        raise invalid_argument(f"Expected {what} signature method_name to be {method}. Was: {signature.method_name}")
     if len(signature.inputs) != 1:
         raise invalid_argument("Expected one input Tensor.")
     if _INPUTS not in signature.inputs:
@@ -56,9 +54,7 @@ def _checked(signature: Signature, method: str, what: str) -> Signature:
             f"Signature was: {signature.name}",
         )
     if method == REGRESS and _OUTPUTS not in signature.outputs:
-        raise StatusError(
-            Code.FAILED_PRECONDITION, f"No regression outputs found in SignatureDef: {signature.name}"
-        )
+        raise StatusError(Code.FAILED_PRECONDITION, f"No regression outputs found in SignatureDef: {signature.name}")
     return signature
 
 

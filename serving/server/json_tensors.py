@@ -144,9 +144,7 @@ def to_array(value: Any, spec: TensorSpec) -> np.ndarray:
     _leaves(value, shape, 0, values)
 
     def wrong(found: Any) -> StatusError:
-        return invalid_argument(
-            f"JSON Value: {shown(found)} Type: {type_name(found)} is not of expected type: {name}"
-        )
+        return invalid_argument(f"JSON Value: {shown(found)} Type: {type_name(found)} is not of expected type: {name}")
 
     if name == "string":
         array = np.empty(len(values), dtype=object)
@@ -307,9 +305,7 @@ def rows_of(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
         if not array.ndim:
             raise invalid_argument(f"Tensor name: {alias} has no shape information ")
         if size not in (-1, len(array)):
-            raise invalid_argument(
-                f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {size}"
-            )
+            raise invalid_argument(f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {size}")
         size = len(array)
     columns = {alias: from_array(array, alias) for alias, array in outputs.items()}
     if len(columns) == 1:

@@ -123,7 +123,9 @@ async def _serve(
     began = time.monotonic()
     from serving.server.model_processes import ModelProcesses
 
-    processes = ModelProcesses(args.model_threads, args.max_batch_rows, args.max_columns, batching)
+    processes = ModelProcesses(
+        args.model_threads, args.intra_op_threads, args.max_batch_rows, args.max_columns, batching
+    )
     processes.start()
     # gRPC is imported while the other process imports TensorFlow.
     from serving.server import grpc_server

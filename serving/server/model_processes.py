@@ -14,15 +14,19 @@ class ModelProcesses:
 
     Args:
         threads: Requests that one works on at the same time.
+        intra_op_threads: Threads that one op may use; 0 for all processors.
         max_rows: Largest batch of one request.
         max_columns: Largest second axis of an input.
         batching: Batching parameters; None for none.
     """
 
-    def __init__(self, threads: int, max_rows: int, max_columns: int, batching: Batching | None) -> None:
+    def __init__(
+        self, threads: int, intra_op_threads: int, max_rows: int, max_columns: int, batching: Batching | None
+    ) -> None:
         self._spawner = SpawnerLink()
         self._common = {
             "threads": threads,
+            "intra_op_threads": intra_op_threads,
             "limits": {"rows": max_rows, "columns": max_columns},
             "batching": dataclasses.asdict(batching) if batching else None,
         }

@@ -107,6 +107,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="requests that a version works on at the same time; more wait (default: %(default)s)",
     )
     parser.add_argument(
+        "--intra-op-threads",
+        type=_int_between(0, 1024),
+        default=1,
+        metavar="N",
+        help="threads that one op may use; 0: all processors, as TensorFlow Serving does. With 1, requests that come "
+        "together share the processors without getting in each other's way (default: %(default)s)",
+    )
+    parser.add_argument(
         "--rest-timeout-seconds",
         type=_seconds,
         default=30.0,

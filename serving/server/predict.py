@@ -149,9 +149,7 @@ def check(
         StatusError: They don't fit the signature.
     """
     _check_aliases(signature, inputs)
-    defaults = {
-        alias: tensors.decode(proto) for alias, proto in signature.defaults.items() if alias not in inputs
-    }
+    defaults = {alias: tensors.decode(proto) for alias, proto in signature.defaults.items() if alias not in inputs}
     arrays = [inputs[alias] if alias in inputs else defaults[alias] for alias in signature.inputs]
     wanted = tuple(sorted(_outputs(signature, output_filter)))
     _check_feeds(signature, {}, arrays, limits)

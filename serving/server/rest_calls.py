@@ -125,7 +125,8 @@ def classify(servable: Servable, body: bytes, limits: Limits) -> Call:
 
     def answer(outputs: Outputs) -> bytes:
         rows = [
-            [[each.label, _short(each.score)] for each in row.classes] for row in respond(outputs).result.classifications
+            [[each.label, _short(each.score)] for each in row.classes]
+            for row in respond(outputs).result.classifications
         ]
         return dump({"results": rows})
 

@@ -72,7 +72,9 @@ class Router:
             self.metrics.request_count.add(spec.name, "DEADLINE_EXCEEDED" if late else "CANCELLED")
             raise
         self.metrics.request_count.add(spec.name, "OK")
-        self.metrics.request_latency.observe((time.monotonic() - began) * 1e6, spec.name, api, "REST" if rest else "GRPC")
+        self.metrics.request_latency.observe(
+            (time.monotonic() - began) * 1e6, spec.name, api, "REST" if rest else "GRPC"
+        )
         self.metrics.runtime_latency.observe(answer.runtime * 1e6, spec.name, api, "TF1")
         if not math.isnan(answer.queued):
             self.metrics.queuing_latency.observe(answer.queued * 1e6, spec.name)

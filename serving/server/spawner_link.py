@@ -86,8 +86,9 @@ class SpawnerLink:
         if self._control is None:
             if self._process is not None:
                 self._process.wait()
-                _log.error("the process that starts models ended with status %s; it is started again",
-                           self._process.returncode)
+                _log.error(
+                    "the process that starts models ended with status %s; it is started again", self._process.returncode
+                )
             self.start()
         assert self._control is not None
         ours, theirs = socket.socketpair()

@@ -5,15 +5,16 @@ model that crashes takes nobody along. It lives until the front closes the socke
 """
 
 import base64
+import contextlib
 import dataclasses
 import json
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import tensorflow as tf
 from google.protobuf import json_format
@@ -48,6 +49,7 @@ class WorkerSettings:
         version: The version's number.
         path: Its directory.
         threads: Requests that are worked on at the same time.
+        intra_op_threads: Threads that one op may use; 0 for all processors.
         background: Whether other versions are serving: loading is then given what they leave of the processors.
         limits: What a request may ask.
         batching: Batching parameters, or None for none.
@@ -57,6 +59,7 @@ class WorkerSettings:
     version: int
     path: str
     threads: int
+    intra_op_threads: int = 1
     background: bool = False
     limits: Limits = Limits()
     batching: BatchingOptions | None = None
@@ -91,9 +94,10 @@ class Worker:
         self._connection = connection
         self._stream = connection.makefile("rb", buffering=1 << 16)
         self._reading, self._writing = threading.Lock(), threading.Lock()
+        self._outbox = threading.local()
         self._servable = servable
         self._settings = settings
-        self._batcher = Batcher(servable, settings.batching) if settings.batching else None
+        self._batcher = Batcher(servable, settings.batching, self._gathered) if settings.batching else None
 
     def work(self) -> NoReturn:
         """Takes requests until the front hangs up, then ends the process."""
@@ -141,11 +145,25 @@ class Worker:
 
     def send(self, head: bytes, payload: bytes) -> None:
         """Sends a frame; ends the process when nobody listens any more."""
+        gathered = getattr(self._outbox, "frames", None)
+        if gathered is not None:
+            gathered += (head, payload)
+            return
         try:
             with self._writing:
                 self._connection.sendall(head + payload)
         except OSError:
             os._exit(0)
+
+    @contextlib.contextmanager
+    def _gathered(self) -> Iterator[None]:
+        """Sends the frames of the block, which answer one batch, at once: the front wakes up once for all of them."""
+        self._outbox.frames = frames = []
+        try:
+            yield
+        finally:
+            self._outbox.frames = None
+            self.send(b"", b"".join(frames))
 
 
 def _description(loaded: Servable) -> bytes:
@@ -153,12 +171,17 @@ def _description(loaded: Servable) -> bytes:
     signatures = get_model_metadata_pb2.SignatureDefMap()
     for name, definition in loaded.signature_defs.items():
         signatures.signature_def[name].CopyFrom(definition)
-    response = get_model_metadata_pb2.GetModelMetadataResponse()
-    response.model_spec.name, response.model_spec.version.value = loaded.name, loaded.version
-    response.metadata["signature_def"].Pack(signatures)
-    described: dict[str, Any] = {
+    document = {
+        "model_spec": {"name": loaded.name, "signature_name": "", "version": str(loaded.version)},
+        "metadata": {
+            "signature_def": json_format.MessageToDict(
+                signatures, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            )
+        },
+    }
+    described = {
         "metadata": base64.b64encode(signatures.SerializeToString()).decode(),
-        "json": json_format.MessageToJson(response, always_print_fields_with_no_presence=True, indent=1),
+        "json": json.dumps(document, indent=1),
     }
     return json.dumps(described).encode()
 
@@ -166,7 +189,8 @@ def _description(loaded: Servable) -> bytes:
 def _load(settings: WorkerSettings) -> Servable:
     """Loads and warms up the version, in a thread that lets the serving versions go first."""
     # TensorFlow's pools are made by the first session and inherit the priority of its thread: the ordinary one.
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=settings.intra_op_threads)
+    with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:
         session.run(tf.constant(0))
     result: list[Servable | BaseException] = []
 
