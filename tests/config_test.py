@@ -5,14 +5,21 @@ import pytest
 from tfrec_zoo.config import merge, parse_assignments, read_yaml
 from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.models.registry import MODELS
-from tfrec_zoo.runs.run_config import RunConfig, load_config
+from tfrec_zoo.runs.run_config import PRESETS, RunConfig, load_config
 
 
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("model", MODELS)
-def test_every_model_has_a_preset_that_its_configuration_accepts(model: str) -> None:
-    config = load_config(model)
+def test_every_model_has_presets_that_its_configuration_accepts(model: str, preset: str) -> None:
+    config = load_config(model, preset=preset)
     assert config.model == model
     assert RunConfig.parse(config.to_dict()) == config
+
+
+def test_the_presets_differ_and_no_other_is_known() -> None:
+    assert load_config("bert4rec") == load_config("bert4rec", preset="fast") != load_config("bert4rec", preset="paper")
+    with pytest.raises(ConfigError, match="no preset 'quick': choose one of fast, paper"):
+        load_config("bert4rec", preset="quick")
 
 
 def test_later_values_win_key_by_key(tmp_path: Path) -> None:
@@ -30,7 +37,7 @@ def test_later_values_win_key_by_key(tmp_path: Path) -> None:
         ("training.epoch=3", "unknown configuration key `training.epoch`.*epochs"),
         ("trainnig.epochs=3", "unknown configuration key `trainnig`"),
         ("training.batch_size=0", "`training.batch_size`: .*greater than or equal to 1, got 0"),
-        ("training.schedule=linear", "`training.schedule`: .*'constant' or 'cosine'"),
+        ("training.schedule=step", "`training.schedule`: .*'constant', 'cosine' or 'linear'"),
         ("network.dropout=1.5", "`dropout`: .*less than 1"),
         ("network.dim=63", "dim .63. must be a multiple of heads"),
         ("network.mask_rate=often", "`mask_rate`: .*number"),

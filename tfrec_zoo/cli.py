@@ -168,6 +168,7 @@ def _train(args: argparse.Namespace) -> int:
         config=args.config,
         assignments=args.set,
         seed=args.seed,
+        preset=args.preset,
         refit=args.refit,
         overwrite=args.overwrite,
         quiet=args.quiet,

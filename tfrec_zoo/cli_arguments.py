@@ -71,7 +71,13 @@ def train(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `tfrec train`."""
     parser.add_argument("model", metavar="MODEL", help="name of the model; `tfrec models` lists them")
     run(parser)
-    parser.add_argument("--config", metavar="F.yaml", help="values over the model's preset")
+    parser.add_argument(
+        "--preset",
+        default="fast",
+        metavar="NAME",
+        help="fast converges quickly (default), paper has the values of the model's paper",
+    )
+    parser.add_argument("--config", metavar="F.yaml", help="values over the preset")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one value over that, as in network.dim=128"
     )

@@ -1,18 +1,20 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfrec_zoo.losses import catalogue
 
-N, DIM, ITEMS = 6, 5, 50
+BATCH, PLACES, DIM, ITEMS = 3, 2, 5, 50
 SEED = tf.constant([0, 0])
 
 
 @pytest.fixture
 def problem() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     rng = np.random.default_rng(0)
-    queries, items, bias = rng.normal(size=(N, DIM)), rng.normal(size=(ITEMS, DIM)), rng.normal(size=ITEMS)
-    targets = rng.integers(0, ITEMS, N)
+    queries, items, bias = rng.normal(size=(BATCH, PLACES, DIM)), rng.normal(size=(ITEMS, DIM)), rng.normal(size=ITEMS)
+    targets = rng.integers(0, ITEMS, (BATCH, PLACES))
     return (
         tf.constant(queries, tf.float32),
         tf.constant(targets, tf.int32),
@@ -24,7 +26,7 @@ def problem() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
 def test_softmax_is_the_negative_log_likelihood(problem: tuple) -> None:
     queries, targets, items, bias = (value.numpy() for value in problem)
     logits = queries @ items.T + bias
-    expected = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(N), targets]
+    expected = np.log(np.exp(logits).sum(axis=-1)) - np.take_along_axis(logits, targets[..., None], -1)[..., 0]
     np.testing.assert_allclose(catalogue.softmax(*problem), expected, rtol=1e-5)
 
 
@@ -73,21 +75,51 @@ def test_gbce_agrees_with_its_definition(problem: tuple) -> None:
     beta = alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
     logits = queries @ items.T + bias
     sigmoid = 1 / (1 + np.exp(-logits))
-    for row, loss in enumerate(catalogue.gbce(*problem, negatives, calibration, SEED).numpy()):
-        others = [column for column in drawn if column != targets[row]]
-        expected = -(beta * np.log(sigmoid[row, targets[row]]) + np.log(1 - sigmoid[row, others]).sum()) / (
-            negatives + 1
-        )
-        assert loss == pytest.approx(expected, rel=1e-4)
+    losses = catalogue.gbce(*problem, negatives, calibration, SEED).numpy()
+    for place, target in np.ndenumerate(targets):
+        others = [column for column in drawn if column != target]
+        expected = beta * np.log(sigmoid[place][target]) + np.log(1 - sigmoid[place][others]).sum()
+        assert losses[place] == pytest.approx(-expected / (negatives + 1), rel=1e-4)
 
 
 def test_without_calibration_gbce_is_binary_cross_entropy(problem: tuple) -> None:
     queries, targets, items, bias = problem
     plain = catalogue.gbce(*problem, 7, 0.0, SEED)
     drawn = tf.random.stateless_uniform((7,), SEED, maxval=ITEMS, dtype=tf.int32)
-    columns = tf.concat([targets[:, None], tf.repeat(drawn[None], N, 0)], axis=1)
-    logits = tf.einsum("nd,nkd->nk", queries, tf.gather(items, columns)) + tf.gather(bias, columns)
-    labels = tf.concat([tf.ones((N, 1)), tf.zeros((N, 7))], axis=1)
-    weight = tf.concat([tf.ones((N, 1)), tf.cast(drawn[None] != targets[:, None], tf.float32)], axis=1)
-    expected = tf.reduce_sum(weight * tf.nn.sigmoid_cross_entropy_with_logits(labels, logits), axis=1) / 8
+    drawn = tf.broadcast_to(drawn, (BATCH, PLACES, 7))
+    columns = tf.concat([targets[..., None], drawn], axis=-1)
+    logits = tf.einsum("bpd,bpkd->bpk", queries, tf.gather(items, columns)) + tf.gather(bias, columns)
+    labels = tf.concat([tf.ones((BATCH, PLACES, 1)), tf.zeros((BATCH, PLACES, 7))], axis=-1)
+    counts = tf.concat([labels[..., :1], tf.cast(drawn != targets[..., None], tf.float32)], axis=-1)
+    expected = tf.reduce_sum(counts * tf.nn.sigmoid_cross_entropy_with_logits(labels, logits), axis=-1) / 8
     np.testing.assert_allclose(plain, expected, rtol=1e-5)
+
+
+KNOWN = np.array([[7, 9, -4], [3, 3, 11], [-1, -4, -2]])
+
+
+def test_the_softmax_without_known_items_is_one_over_the_other_items(problem: tuple) -> None:
+    queries, targets, items, bias = (value.numpy().astype(np.float64) for value in problem)
+    logits, targets = queries @ items.T + bias, targets.astype(int)
+    losses = catalogue.softmax(*problem, known=tf.constant(KNOWN, tf.int32)).numpy()
+    for (row, place), target in np.ndenumerate(targets):
+        left_out = ({*KNOWN[row], *targets[row]} - {target}) & set(range(ITEMS))
+        left = [column for column in range(ITEMS) if column not in left_out]
+        expected = np.log(np.exp(logits[row, place, left]).sum()) - logits[row, place, target]
+        assert losses[row, place] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("known", [KNOWN, np.arange(ITEMS)[None].repeat(BATCH, 0)], ids=["some", "all"])
+def test_sampled_losses_leave_known_items_out_of_their_draws(problem: tuple, known: np.ndarray) -> None:
+    queries, targets, items, bias = problem
+    for loss in (catalogue.sampled_softmax, functools.partial(catalogue.gbce, calibration=0.5)):
+        draw = functools.partial(loss, queries, targets, items, negatives=200, seed=SEED)
+        before = draw(bias=bias, known=tf.constant(known, tf.int32)).numpy()
+        assert np.isfinite(before).all()
+        for row in range(BATCH):
+            # Raising the bias of what the row knows changes the loss only where known items count as negatives.
+            raised = sorted({column for column in known[row] if column >= 0} - set(targets[row].numpy()))
+            shifted = bias + tf.reduce_sum(tf.one_hot(raised, ITEMS, 3.0), axis=0)
+            after = draw(bias=shifted, known=tf.constant(known, tf.int32)).numpy()
+            np.testing.assert_allclose(after[row], before[row], rtol=1e-5)
+            assert not raised or (draw(bias=shifted).numpy()[row] > draw(bias=bias).numpy()[row]).all()

@@ -1,27 +1,12 @@
 import keras
 import numpy as np
-import pytest
 
 from tests.models.bert4rec_test import CONFIG
 from tests.models.model_contract import inputs
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.models.bert4rec import Bert4Rec
 from tfrec_zoo.runs.run_config import TrainingConfig
-from tfrec_zoo.training.optimizers import averaged_weights, make_optimizer, make_schedule
-
-
-def rate(config: TrainingConfig, step: int, total_steps: int = 100) -> float:
-    schedule = make_schedule(config, total_steps)
-    return float(schedule(step)) if callable(schedule) else schedule
-
-
-def test_constant_and_cosine_schedules_with_warm_up() -> None:
-    constant = TrainingConfig(learning_rate=0.1)
-    assert rate(constant, 0) == rate(constant, 99) == 0.1
-    warm = TrainingConfig(learning_rate=0.1, warmup_share=0.2)
-    assert [rate(warm, step) for step in (0, 10, 20, 99)] == pytest.approx([0, 0.05, 0.1, 0.1])
-    cosine = TrainingConfig(learning_rate=0.1, schedule="cosine", warmup_share=0.2)
-    assert [rate(cosine, step) for step in (0, 10, 20, 60, 100)] == pytest.approx([0, 0.05, 0.1, 0.05, 0], abs=1e-7)
+from tfrec_zoo.training.optimizers import averaged_weights, make_optimizer
 
 
 def test_weight_decay_spares_biases_and_layer_norm(spec: DatasetSpec) -> None:

@@ -86,6 +86,19 @@ def test_training_stops_early(data: Path, tmp_path: Path) -> None:
     assert result["epochs"] == 4, "one validation sets the best, the next does not beat it"
 
 
+def test_the_last_weights_are_kept_on_request_however_valid_went(data: Path, spec: DatasetSpec, tmp_path: Path) -> None:
+    training = {**SMALL["training"], "keep": "last", "patience": 1, "learning_rate": 0.3}
+    result = train("bert4rec", data, tmp_path / "RUN", config={**SMALL, "training": training}, quiet=True)
+    assert result["steps"] == result["best_step"] == 6 * 4, "without early stopping"
+    with (tmp_path / "RUN" / "history.csv").open() as file:
+        values = [float(row["val_ndcg@10"]) for row in csv.DictReader(file)]
+    assert result["best_value"] == pytest.approx(values[-1])
+    assert max(values) > values[-1], "the case is only worth something where an earlier one was better"
+    model = RunDirectory.open(tmp_path / "RUN").load_model(spec)
+    metrics = Evaluator(model, spec, split="valid", filter_seen=True, ks=(10,))().metrics
+    assert metrics["ndcg@10"] == pytest.approx(values[-1], abs=1e-9)
+
+
 def test_a_finished_run_is_not_overwritten_by_accident(run: tuple[Path, dict], data: Path) -> None:
     before = (run[0] / "model.keras").read_bytes()
     with pytest.raises(TrainingError, match="holds a finished run.*--overwrite"):

@@ -1,13 +1,13 @@
 """The sequences view: histories in batches, right-aligned, for training and for evaluation.
 
 Training batches are a pure function of the dataset, the arguments and the step: the order of the users, the windows
-    and the
-masks (keyed by `seed` in every batch) come out the same in every run, and a resumed run skips to where it was.
+and the masks (keyed by `seed` in every batch) come out the same in every run, and a resumed run skips to where it was.
 """
 
 import tensorflow as tf
 
 from tfrec_zoo.data import records
+from tfrec_zoo.data.length_buckets import POOL_BATCHES, deal_by_length, narrow
 from tfrec_zoo.dataset_spec import DatasetSpec, FeatureSpec
 from tfrec_zoo.preprocessing.history import latest, random_windows, right_align
 
@@ -31,6 +31,7 @@ def training_batches(
     *,
     split: str = TRAIN,
     windows: str = "random",
+    length_buckets: int = 1,
     seed: int = 0,
     first_step: int = 0,
 ) -> tf.data.Dataset:
@@ -42,13 +43,17 @@ def training_batches(
         length: Columns of a history.
         split: "train", or "train+valid" for a refit: every history with its validation target appended.
         windows: "random" cuts a new random window of a longer history each time, "latest" keeps the newest items.
+        length_buckets: Widths of the batches: with more than 1, histories of similar length share a batch, which is as
+            wide as the bucket of its longest one. 1 makes every batch `length` wide.
         seed: Of the order, the windows and the `seed` that each batch carries.
         first_step: Batches to skip, for a run that goes on.
 
     Returns:
-        A dataset of dicts: "history" int32 (batch_size, length), right-aligned; "seed" int64 (2,), one a step, for the
+        A dataset of dicts: "history" int32 (batch_size, length), right-aligned, narrower where `length_buckets` allows;
+        "items" int32 (batch_size, n), the records from which these were cut; "seed" int64 (2,), one a step, for the
         model's own random choices.
     """
+    pool = POOL_BATCHES if length_buckets > 1 else 1
     if split == TRAIN:
         serialized = records.read(spec.paths(_VIEW, "train"))
     elif split == TRAIN_AND_VALID:
@@ -58,14 +63,24 @@ def training_batches(
     if sum(file.bytes for file in spec.files if file.view == _VIEW) <= records.CACHE_BYTES:
         serialized = serialized.cache()
 
-    def to_batch(step: tf.Tensor, batch: tf.Tensor) -> dict[str, tf.Tensor]:
+    def to_windows(number: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         row = records.parse(batch, {"items": _VARIABLE, "target": _VARIABLE})
         # Train records have no target; a valid record's target is the item after its history.
         items = tf.concat([row["items"], row["target"]], axis=1).to_tensor()
-        history = right_align(tf.cast(items, tf.int32))
-        step_seed = tf.stack([tf.constant(seed, tf.int64), step])
-        cut = latest(history, length) if windows == "latest" else random_windows(history, length, step_seed)
-        return {"history": tf.ensure_shape(cut, (batch_size, length)), "seed": step_seed}
+        items = right_align(tf.cast(items, tf.int32))
+        pool_seed = tf.stack([tf.constant(seed, tf.int64), number])
+        history = latest(items, length) if windows == "latest" else random_windows(items, length, pool_seed)
+        if pool == 1:
+            return history[None], items[None]
+        rows = deal_by_length(history, pool, length_buckets, pool_seed)
+        return tf.gather(history, rows), tf.gather(items, rows)
+
+    def to_batch(step: tf.Tensor, windows: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        history, items = windows
+        if length_buckets > 1:
+            history = narrow(history, length_buckets)
+        history = tf.ensure_shape(history, (batch_size, length if length_buckets == 1 else None))
+        return {"history": history, "items": items, "seed": tf.stack([tf.constant(seed, tf.int64), step])}
 
     def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
         # A seed an epoch instead of reshuffle_each_iteration, whose order depends on who iterated the dataset before.
@@ -77,10 +92,14 @@ def training_batches(
     batches = (
         tf.data.Dataset.counter()
         .flat_map(epoch_order)
-        .batch(batch_size, drop_remainder=True)
+        .batch(pool * batch_size, drop_remainder=True)
         .enumerate()
-        .skip(first_step)
-        .map(to_batch, num_parallel_calls=records.PARALLEL_CALLS, deterministic=True)
+        .skip(first_step // pool)
+        .map(to_windows, num_parallel_calls=records.PARALLEL_CALLS, deterministic=True)
+        .unbatch()
+        .enumerate(start=first_step // pool * pool)
+        .skip(first_step % pool)
+        .map(to_batch)
     )
     return records.fixed_parallelism(batches)
 

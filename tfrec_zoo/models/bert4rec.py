@@ -31,7 +31,7 @@ class Bert4RecConfig(TransformerConfig):
 
     Attributes:
         mask_rate: Share p of a history's items to hide.
-        masks_per_sequence: At most so many hidden items a history; default: 1.5 times the expected number.
+        masks_per_sequence: At most so many hidden items a history; default: as many as `mask_rate` hides.
         last_item_share: Share of the histories that hide exactly their last item, as at prediction time.
     """
 
@@ -56,10 +56,9 @@ class Bert4Rec(TransformerRecommender):
     def history_length(self) -> int:
         return self.config.max_length
 
-    def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    def training_task(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         c = self.config
-        masks = c.masks_per_sequence or min(c.max_length, max(1, round(1.5 * c.mask_rate * c.max_length)))
-        masked = cloze(batch["history"], c.mask_rate, masks, c.last_item_share, batch["seed"])
+        masked = cloze(batch["history"], c.mask_rate, c.masks_per_sequence, c.last_item_share, batch["seed"])
         return {"item_ids": masked.item_ids, "positions": masked.positions}, masked.targets, masked.weights
 
     def prediction_input(self, history: tf.Tensor) -> tf.Tensor:

@@ -23,9 +23,8 @@ class Recommender(keras.Model):
     """A Keras model that trains on batches of DATA and scores items.
 
     `compile(optimizer)` is enough to `fit`: the objective belongs to the model (`target_losses`). The loss of a step
-    is the
-    weighted mean over the targets of the global batch, on one device and on many: sums are taken on every replica and
-    divided by the weights of all replicas.
+    is the weighted mean over the targets of the global batch, on one device and on many: sums are taken on every
+    replica and divided by the weights of all replicas.
 
     Attributes:
         name_in_zoo: Name on the command line.

@@ -39,7 +39,7 @@ class SASRec(TransformerRecommender):
     def history_length(self) -> int:
         return self.config.max_length + 1
 
-    def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    def training_task(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         item_ids, targets = batch["history"][:, :-1], batch["history"][:, 1:]
         positions = tf.broadcast_to(tf.range(tf.shape(item_ids)[1]), tf.shape(item_ids))
         # The first item of a history has nothing before it.

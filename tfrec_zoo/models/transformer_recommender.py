@@ -29,6 +29,8 @@ class TransformerConfig(Config):
         loss: "softmax" over the whole catalogue, "sampled_softmax" (log-uniform negatives, logQ-corrected) or "gbce".
         negatives: Negatives of the sampled losses, shared by a batch.
         calibration: t of gBCE.
+        exclude_known: Leave the user's other items out of a target's negatives, as a ranking that filters seen items
+            does. For logs whose rankings are filtered; where items repeat, leave it off.
     """
 
     dim: int = pydantic.Field(64, ge=1)
@@ -39,6 +41,7 @@ class TransformerConfig(Config):
     loss: Literal["softmax", "sampled_softmax", "gbce"] = "softmax"
     negatives: int = pydantic.Field(256, ge=1)
     calibration: float = pydantic.Field(0.75, ge=0, le=1)
+    exclude_known: bool = False
 
     @pydantic.model_validator(mode="after")
     def _heads_divide_the_width(self) -> TransformerConfig:
@@ -50,7 +53,7 @@ class TransformerConfig(Config):
 class TransformerRecommender(Recommender):
     """A Transformer over histories that scores chosen positions on the catalogue.
 
-    Subclasses say what the network reads in training (`training_inputs`) and to predict (`prediction_input`).
+    Subclasses say what the network reads in training (`training_task`) and to predict (`prediction_input`).
 
     Args:
         catalog_size: Number of items.
@@ -83,6 +86,16 @@ class TransformerRecommender(Recommender):
         self.projection.build((None, c.dim))
         self.built = True
 
+    def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        inputs, targets, weights = self.training_task(batch)
+        if self.config.exclude_known:
+            inputs["known"] = batch["items"]
+        return inputs, targets, weights
+
+    def training_task(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        """What the network reads in training: (inputs of `call`, targets, weights of the targets)."""
+        raise NotImplementedError
+
     def prediction_input(self, history: tf.Tensor) -> tf.Tensor:
         """What the network reads to predict the item after a history: int32 (batch, at most max_length)."""
         raise NotImplementedError
@@ -91,11 +104,19 @@ class TransformerRecommender(Recommender):
         return self.projection(self._hidden(inputs, training), self.backbone.embedding.item_embeddings)
 
     def target_losses(self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool) -> tf.Tensor:
+        c = self.config
         queries = self.projection.queries(self._hidden(inputs, training))
         # Places without a target hold PAD; their weight is 0, their column just has to exist.
-        columns = tf.reshape(tf.maximum(targets - FIRST_ITEM_ID, 0), [-1])
-        losses = self._catalogue_losses(tf.reshape(queries, [-1, self.config.dim]), columns)
-        return tf.reshape(losses, tf.shape(targets))
+        columns = tf.maximum(targets - FIRST_ITEM_ID, 0)
+        known = inputs["known"] - FIRST_ITEM_ID if c.exclude_known else None
+        table = tf.convert_to_tensor(self.backbone.embedding.item_embeddings)[FIRST_ITEM_ID:]
+        bias = tf.convert_to_tensor(self.projection.bias)
+        if c.loss == "softmax":
+            return catalogue.softmax(queries, columns, table, bias, known)
+        seed = tf.cast(self._negative_seeds.next(), tf.int32)
+        if c.loss == "sampled_softmax":
+            return catalogue.sampled_softmax(queries, columns, table, bias, c.negatives, seed, known)
+        return catalogue.gbce(queries, columns, table, bias, c.negatives, c.calibration, seed, known)
 
     def score(self, history: tf.Tensor) -> tf.Tensor:
         item_ids = self.prediction_input(history)
@@ -106,14 +127,3 @@ class TransformerRecommender(Recommender):
         hidden = self.backbone(inputs["item_ids"], training=training)
         # Gathering before the projection keeps its cost at places x catalogue instead of length x catalogue.
         return tf.gather(hidden, inputs["positions"], batch_dims=1)
-
-    def _catalogue_losses(self, queries: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-        c = self.config
-        table = tf.convert_to_tensor(self.backbone.embedding.item_embeddings)[FIRST_ITEM_ID:]
-        bias = tf.convert_to_tensor(self.projection.bias)
-        if c.loss == "softmax":
-            return catalogue.softmax(queries, columns, table, bias)
-        seed = tf.cast(self._negative_seeds.next(), tf.int32)
-        if c.loss == "sampled_softmax":
-            return catalogue.sampled_softmax(queries, columns, table, bias, c.negatives, seed)
-        return catalogue.gbce(queries, columns, table, bias, c.negatives, c.calibration, seed)

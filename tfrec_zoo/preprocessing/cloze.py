@@ -28,7 +28,7 @@ class ClozeBatch(NamedTuple):
 
 
 def cloze(
-    history: tf.Tensor, mask_rate: float, masks_per_sequence: int, last_item_share: float, seed: tf.Tensor
+    history: tf.Tensor, mask_rate: float, masks_per_sequence: int | None, last_item_share: float, seed: tf.Tensor
 ) -> ClozeBatch:
     """Hides a random share of every row's items, or in some rows just the last one, as at prediction time.
 
@@ -37,24 +37,25 @@ def cloze(
     Args:
         history: int32 (batch, length), right-aligned.
         mask_rate: Share of a row's items to hide, in (0, 1].
-        masks_per_sequence: Upper bound of hidden items a row, at most `length`.
+        masks_per_sequence: Upper bound of hidden items a row, at most `length`; default: none but `mask_rate`.
         last_item_share: Probability that a row hides exactly its last item.
         seed: int (2,); the same seed hides the same items.
 
     Returns:
-        A `ClozeBatch` with masks = masks_per_sequence.
+        A `ClozeBatch`; masks is the largest number of items that some row hides.
     """
-    batch, length = tf.shape(history)[0], history.shape[1]
-    masks = min(masks_per_sequence, length)
+    batch, length = tf.shape(history)[0], tf.shape(history)[1]
     draws = tf.random.stateless_uniform((batch, length + 2), seed)
     real = history != PAD
     count = tf.math.count_nonzero(real, axis=1, dtype=tf.int32)
 
     # Stochastic rounding keeps the expected share exact for short rows too.
     hidden = tf.cast(mask_rate * tf.cast(count, tf.float32) + draws[:, -1], tf.int32)
-    hidden = tf.minimum(tf.clip_by_value(hidden, 1, masks), count)
+    most = length if masks_per_sequence is None else tf.minimum(masks_per_sequence, length)
+    hidden = tf.minimum(tf.clip_by_value(hidden, 1, most), count)
     last_only = (draws[:, -2] < last_item_share) & (count > 0)
     hidden = tf.where(last_only, 1, hidden)
+    masks = tf.reduce_max(hidden)
 
     # The hidden columns are the real ones with the lowest draws; the last column is put first where it goes alone.
     priority = tf.where(real, draws[:, :length], 2.0)

@@ -1,4 +1,4 @@
-"""The resolved configuration of a training run: a model's preset, a user's file, then `--set`.
+"""The resolved configuration of a training run: one of the model's presets, a user's file, then `--set`.
 
 RUN/config.yaml holds it in full and is enough to run again.
 """
@@ -17,6 +17,8 @@ from tfrec_zoo.config import Config, merge, parse_assignments, read_yaml
 from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.models.registry import get_model
 
+FAST, PAPER = PRESETS = ("fast", "paper")
+
 
 class TrainingConfig(Config):
     """How a model is trained.
@@ -25,15 +27,19 @@ class TrainingConfig(Config):
         batch_size: Records a step, over all replicas.
         epochs: Passes over the training records, at most.
         learning_rate: Peak of the schedule.
-        schedule: "cosine" decays to 0 at the last epoch, "constant" stays.
+        schedule: "cosine" and "linear" decay to 0 at the last epoch, "constant" stays.
         warmup_share: Share of the steps with a linear rise from 0.
         weight_decay: Decoupled weight decay (AdamW); biases and LayerNorm are excluded.
         clip_norm: Largest global norm of the gradient; none without it.
         ema_momentum: Keep an exponential moving average of the weights with this momentum; it is what is validated and
             saved. None uses the weights as they are.
         windows: "random" or "latest": which part of a longer history a step sees.
+        length_buckets: Widths of the batches; histories of similar length share a batch, so that little of it is
+            padding. 1 makes every batch as wide as the network's input.
         validate_every: Epochs between two validations.
-        patience: Validations without a better NDCG@10 before training stops.
+        keep: Whose validated weights the run keeps, and whose step a refit takes: "best" on valid, or "last". After a
+            schedule that decays to 0 the last are as good, and not chosen by the noise of one validation.
+        patience: Validations without a better NDCG@10 before training stops; with keep "last" it does not.
         filter_seen: Whether validation leaves seen items out of the ranking.
         save_every: Steps between two checkpoints, beside one at every validation; a crash loses no more than these.
     """
@@ -41,13 +47,15 @@ class TrainingConfig(Config):
     batch_size: int = pydantic.Field(128, ge=1)
     epochs: int = pydantic.Field(100, ge=1)
     learning_rate: float = pydantic.Field(1e-3, gt=0)
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
     warmup_share: float = pydantic.Field(0.0, ge=0, lt=1)
     weight_decay: float = pydantic.Field(0.0, ge=0)
     clip_norm: float | None = pydantic.Field(None, gt=0)
     ema_momentum: float | None = pydantic.Field(None, gt=0, lt=1)
     windows: Literal["random", "latest"] = "random"
+    length_buckets: int = pydantic.Field(1, ge=1)
     validate_every: int = pydantic.Field(1, ge=1)
+    keep: Literal["best", "last"] = "best"
     patience: int = pydantic.Field(10, ge=1)
     filter_seen: bool = True
     save_every: int = pydantic.Field(1000, ge=1)
@@ -78,6 +86,7 @@ def load_config(
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     assignments: Iterable[str] = (),
     seed: int | None = None,
+    preset: str = FAST,
 ) -> RunConfig:
     """Resolves a run's configuration: the model's preset, then `config`, then the assignments, then the seed.
 
@@ -86,12 +95,13 @@ def load_config(
         config: A YAML file or nested values.
         assignments: "KEY=VALUE" strings such as "training.batch_size=64".
         seed: Overrides the configuration's.
+        preset: "fast", made to converge quickly, or "paper", the values of the model's paper.
 
     Raises:
-        ConfigError: No such model, an unreadable file, an unknown key, or a value out of range.
+        ConfigError: No such model or preset, an unreadable file, an unknown key, or a value out of range.
     """
     model_class = get_model(model)
-    values = merge({"model": model}, preset(model))
+    values = merge({"model": model}, read_preset(model, preset))
     if config is not None:
         values = merge(values, config if isinstance(config, Mapping) else read_yaml(config))
     values = merge(values, parse_assignments(assignments))
@@ -104,7 +114,14 @@ def load_config(
     return resolved.model_copy(update={"network": network.to_dict()})
 
 
-def preset(model: str) -> dict[str, Any]:
-    """Values of the preset that the package ships for a model."""
-    with resources.as_file(resources.files("tfrec_zoo") / "configs" / f"{model}.yaml") as path:
+def read_preset(model: str, name: str = FAST) -> dict[str, Any]:
+    """Values of a preset that the package ships for a model.
+
+    Raises:
+        ConfigError: The model has no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"no preset {name!r}: choose one of {', '.join(PRESETS)}.")
+    file = f"{model}.yaml" if name == FAST else f"{model}.{name}.yaml"
+    with resources.as_file(resources.files("tfrec_zoo") / "configs" / file) as path:
         return read_yaml(path)

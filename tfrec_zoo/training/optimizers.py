@@ -1,4 +1,4 @@
-"""Optimizer of a run: Adam with warm-up and decay, weight decay that spares biases and LayerNorm, weight averaging."""
+"""Optimizer of a run: Adam, weight decay that spares biases and LayerNorm, averaged weights."""
 
 from __future__ import annotations
 
@@ -9,26 +9,7 @@ from typing import Any
 import keras
 
 from tfrec_zoo.runs.run_config import TrainingConfig
-
-
-def make_schedule(config: TrainingConfig, total_steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Learning rate over the steps of a run.
-
-    Args:
-        config: Its learning_rate, schedule and warmup_share are read.
-        total_steps: Steps until a cosine schedule reaches 0.
-    """
-    warmup = round(config.warmup_share * total_steps)
-    if config.schedule == "constant" and not warmup:
-        return config.learning_rate
-    end = 0.0 if config.schedule == "cosine" else 1.0
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else config.learning_rate,
-        decay_steps=max(total_steps - warmup, 1),
-        alpha=end,
-        warmup_target=config.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
+from tfrec_zoo.training.schedules import make_schedule
 
 
 def make_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizers.Optimizer:

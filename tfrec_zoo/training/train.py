@@ -14,7 +14,7 @@ from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import DataError
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.models.registry import get_model
-from tfrec_zoo.runs.run_config import RunConfig, load_config
+from tfrec_zoo.runs.run_config import FAST, RunConfig, load_config
 from tfrec_zoo.runs.run_directory import RunDirectory
 from tfrec_zoo.training.checkpoints import Checkpoint, Checkpoints
 from tfrec_zoo.training.optimizers import averaged_weights, make_optimizer
@@ -31,6 +31,7 @@ def train(
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     assignments: Iterable[str] = (),
     seed: int | None = None,
+    preset: str = FAST,
     refit: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
@@ -48,6 +49,7 @@ def train(
         config: A YAML file or nested values over the model's preset.
         assignments: "KEY=VALUE" strings over that.
         seed: Of every random choice.
+        preset: "fast" or "paper".
         refit: Train the chosen number of steps on train + valid.
         overwrite: Drop a run in `workdir`.
         quiet: No progress.
@@ -62,7 +64,7 @@ def train(
         TrainingError: The run directory is taken by a run that is finished, under way or of other arguments, or the
             loss is not finite.
     """
-    resolved = load_config(model, config, assignments, seed)
+    resolved = load_config(model, config, assignments, seed, preset)
     model_class = get_model(model)
     spec = DatasetSpec.read(data)
     model_class.from_spec(spec, resolved.network)  # a configuration that makes no model leaves no run behind
@@ -89,7 +91,7 @@ def _train(
         write_history(chosen.history, run.path / "history.csv")
     refitted = None
     if refit:
-        progress.note(f"refit on train + valid for the {chosen.best_step} steps that were best on valid")
+        progress.note(f"refit on train + valid for the {chosen.best_step} steps chosen on valid")
         begin = TrainingState(REFIT, chosen=chosen)
         trainer, state = _trainer(config, spec, TRAIN_AND_VALID, begin, last, progress, checkpoints)
         refitted = trainer.fit_steps(chosen.best_step, state)

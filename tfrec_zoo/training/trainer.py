@@ -77,6 +77,7 @@ class Trainer:
             self.model.history_length,
             split=self.split,
             windows=self.config.windows,
+            length_buckets=self.config.length_buckets,
             seed=self.seed,
             first_step=first_step,
         )
@@ -109,7 +110,7 @@ class Trainer:
                 metrics = evaluate().metrics
                 value = metrics[next(name for name in metrics if name.startswith("ndcg"))]
                 best = not value <= result.best_value
-                if best:
+                if best or self.config.keep == "last":
                     result.best_step, result.best_value, state.waited = result.steps, value, 0
                     if self._checkpoints:
                         self._checkpoints.keep_best(self.model)
