@@ -127,6 +127,9 @@ def export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-k", type=int, default=100, metavar="K", help="width of the answers (default: %(default)s)"
     )
+    parser.add_argument(
+        "--refresh-items", metavar="DATA2", help="also serve the items that only this newer dataset has; no training"
+    )
 
 
 def bench(parser: argparse.ArgumentParser) -> None:
