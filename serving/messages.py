@@ -64,8 +64,8 @@ def declare(
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     for enum, values in enums.items():
         declared = file.enum_type.add(name=enum)
-        for value, number in values.items():
-            declared.value.add(name=value, number=number)
+        for value, place in values.items():
+            declared.value.add(name=value, number=place)
     for name, fields in messages.items():
         message = file.message_type.add(name=name)
         members = {}

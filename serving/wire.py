@@ -8,7 +8,7 @@ be loaded in one process. Only the fields that the client uses are declared; oth
 from serving.messages import declare
 
 # Enums are int32 here: the same bytes, and no second list of their names.
-_MESSAGES = {
+_MESSAGES: dict[str, dict[str, str]] = {
     "Dim": {"size": "int64 = 1", "name": "string = 2"},
     "TensorShapeProto": {"dim": "*Dim = 2", "unknown_rank": "bool = 3"},
     "TensorProto": {
@@ -48,7 +48,7 @@ _MESSAGES = {
     "SignatureDef": {"inputs": "{TensorInfo} = 1", "outputs": "{TensorInfo} = 2", "method_name": "string = 3"},
     "SignatureDefMap": {"signature_def": "{SignatureDef} = 1"},
 }
-_ONEOFS = {
+_ONEOFS: dict[str, dict[str, tuple[str, ...]]] = {
     "ModelSpec": {"version_choice": ("version", "version_label")},
     "TensorInfo": {"encoding": ("name",)},  # the others describe sparse and ragged tensors
 }

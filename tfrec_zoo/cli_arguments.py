@@ -134,6 +134,6 @@ def export(parser: argparse.ArgumentParser) -> None:
 
 def bench(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `tfrec bench`."""
-    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate")
+    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate, serve")
     parser.add_argument("--data", metavar="DATA", help="dataset to measure on (default: synthetic data)")
     json(parser)

@@ -8,6 +8,7 @@ batches grow with the load by themselves.
 import collections
 import contextlib
 import dataclasses
+import functools
 import math
 import threading
 import time
@@ -284,7 +285,7 @@ def _split(task: Task, size: int) -> list[Task]:
     for index, start in enumerate(starts):
         inputs = [array[start : start + size] for array in task.call.inputs]
         call = dataclasses.replace(task.call, inputs=inputs)
-        parts.append(Task(call, task.deadline, lambda outcome, index=index: part_done(index, outcome), task.enqueued))
+        parts.append(Task(call, task.deadline, functools.partial(part_done, index), task.enqueued))
     return parts
 
 

@@ -1,6 +1,7 @@
 """The other files that TensorFlow Serving reads, as text protobufs: batching, monitoring, TLS."""
 
 import dataclasses
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -78,9 +79,7 @@ def batching(text: str, where: str = "batching_parameters.txt") -> Batching:
 
     size = value("max_batch_size", default.max_batch_size, 1)
     allowed = tuple(message.allowed_batch_sizes)
-    if any(first >= second for first, second in zip(allowed, allowed[1:], strict=False)) or any(
-        each < 1 for each in allowed
-    ):
+    if any(first >= second for first, second in itertools.pairwise(allowed)) or any(each < 1 for each in allowed):
         raise StartupError(f"{where}: allowed_batch_sizes must be positive and in increasing order")
     if allowed and allowed[-1] != size:
         raise StartupError(

@@ -83,7 +83,7 @@ def _classifications(signature: Signature, outputs: Outputs, count: int) -> Any:
                 f"Tensors class and score should match in dim_size(1). Got {len(labels)} vs. {len(scores)}"
             )
         added = result.classifications.add()
-        for column in range(len(scores if labels is None else labels)):
+        for column in range(len(labels if labels is not None else scores or ())):
             added.classes.add(
                 label="" if labels is None else labels[column].decode(errors="replace"),
                 score=0.0 if scores is None else scores[column],

@@ -72,7 +72,7 @@ class Response:
     size: int
 
     @classmethod
-    def unpack(cls, data: bytes | memoryview) -> "Response":
+    def unpack(cls, data: bytes | bytearray) -> "Response":
         """Reads `RESPONSE_SIZE` bytes."""
         return cls(*_RESPONSE.unpack(data))
 

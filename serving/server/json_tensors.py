@@ -14,9 +14,14 @@ from serving.server.servable import Signature, TensorSpec
 
 _BASE64_KEY = "b64"
 _BYTES_SUFFIX = "_bytes"
-_INTEGERS = {"int32": np.int32, "int16": np.int32, "int8": np.int32, "uint8": np.int32}  # read as int32, then narrowed
-_WIDE = {"int64": np.int64, "uint32": np.uint32, "uint64": np.uint64}
-_FLOATS = {"float": np.float32, "double": np.float64}
+_INTEGERS: dict[str, Any] = {
+    "int32": np.int32,
+    "int16": np.int32,
+    "int8": np.int32,
+    "uint8": np.int32,
+}  # read as int32, then narrowed
+_WIDE: dict[str, Any] = {"int64": np.int64, "uint32": np.uint32, "uint64": np.uint64}
+_FLOATS: dict[str, Any] = {"float": np.float32, "double": np.float64}
 _MAX_SHOWN = 200
 
 
@@ -74,7 +79,7 @@ def text_bytes(value: Any) -> bytes:
     try:
         return value.encode()
     except UnicodeEncodeError as error:
-        raise invalid_argument(f"JSON Value: {ascii(value)} is not valid Unicode") from error
+        raise invalid_argument(f"JSON Value: {value!a} is not valid Unicode") from error
 
 
 def _shape(value: Any) -> list[int]:
@@ -140,7 +145,8 @@ def to_array(value: Any, spec: TensorSpec) -> np.ndarray:
         StatusError: The lists are ragged, or a value doesn't fit the dtype.
     """
     name = tensors.dtype_name(spec.dtype)
-    shape, values = _shape(value), []
+    shape = _shape(value)
+    values: list[Any] = []
     _leaves(value, shape, 0, values)
 
     def wrong(found: Any) -> StatusError:

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from serving.server import config_files, model_config, versions
 from serving.server.config_files import Batching, Tls
@@ -171,7 +172,8 @@ async def _serve(
             drains.append(asyncio.create_task(rest.stop(args.drain_seconds)))
         drained = asyncio.gather(*drains)
         hurry = asyncio.create_task(second.wait())
-        await asyncio.wait([drained, hurry], return_when=asyncio.FIRST_COMPLETED)
+        waiting: list[asyncio.Future[Any]] = [drained, hurry]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not drained.done():
             await server.stop(0)
         return 0

@@ -65,6 +65,7 @@ def predict(servable: Servable, body: bytes, limits: Limits) -> Call:
 
 
 def _add_value(feature: Any, name: str, value: Any) -> None:
+    stored: bytes | int | float
     if isinstance(value, str) or json_tensors.is_base64(value):
         kind, stored = "bytes_list", json_tensors.text_bytes(value)
     elif isinstance(value, bool | int):

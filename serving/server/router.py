@@ -1,4 +1,4 @@
-"""From a request that has arrived, by gRPC or REST, to the process of its model and back: limits, deadlines, metrics."""
+"""From a request that has arrived, by gRPC or REST, to the process of its model and back: limits and metrics."""
 
 import asyncio
 import math

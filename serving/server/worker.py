@@ -61,7 +61,7 @@ class WorkerSettings:
     threads: int
     intra_op_threads: int = 1
     background: bool = False
-    limits: Limits = Limits()
+    limits: Limits = dataclasses.field(default_factory=Limits)
     batching: BatchingOptions | None = None
 
     def to_json(self) -> str:
@@ -158,7 +158,8 @@ class Worker:
     @contextlib.contextmanager
     def _gathered(self) -> Iterator[None]:
         """Sends the frames of the block, which answer one batch, at once: the front wakes up once for all of them."""
-        self._outbox.frames = frames = []
+        frames: list[bytes] = []
+        self._outbox.frames = frames
         try:
             yield
         finally:

@@ -25,7 +25,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.server.messages import HealthCheckRequest, HealthCheckResponse
-from tests.serving.tiny_models import ITEMS, MAX_K
+from tests.serving.tiny_models import MAX_K
 
 TIMEOUT = 30
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
@@ -97,12 +97,12 @@ def over_examples(request_class, signature, *examples, context=None, **spec):
     return request
 
 
-def multi(*heads, examples=(example(x=0.25),), model="points"):
+def multi(*heads, model="points"):
     request = inference_pb2.MultiInferenceRequest()
     for signature, method in heads:
         task = request.tasks.add(method_name=method)
         task.model_spec.name, task.model_spec.signature_name = model, signature
-    request.input.example_list.examples.extend(examples)
+    request.input.example_list.examples.append(example(x=0.25))
     return request
 
 
@@ -501,7 +501,8 @@ ROWS = [
         model_management_pb2.ReloadConfigRequest(),
         (
             INVALID,
-            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported",
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+            "supported",
         ),
     ),
     Row(

@@ -12,7 +12,7 @@ from serving.client import Client
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
-    """Base paths: recs (versions 1 and 2), kinds (version 7) and points (version 3), beside names that are no versions."""
+    """Base paths: recs (versions 1 and 2), kinds (7) and points (3), beside names that are no versions."""
     from tests.serving import tiny_models
 
     root = tmp_path_factory.mktemp("models")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from serving import wire
-from serving.client import Client, ServingError
+from serving.client import ServingError
 from tests.serving.tiny_models import ITEMS, MAX_K
 
 CODES = grpc.StatusCode

@@ -167,8 +167,8 @@ def test_options_are_read_without_tensorflow():
 def test_the_ready_line(server, server_log):
     lines = server_log.read_text().splitlines()
     assert lines[0].startswith(
-        f"serving recs (versions 1, 2), kinds (version 7), points (version 3) on {server.address} (gRPC) and http://{server.rest_address} (REST), "
-        "ready after "
+        f"serving recs (versions 1, 2), kinds (version 7), points (version 3) on {server.address} (gRPC)"
+        f" and http://{server.rest_address} (REST), ready after "
     )
 
 

@@ -1,4 +1,4 @@
-"""A server whose disk changes under it: new versions, broken ones, a models.config that is edited, processes that die."""
+"""A server whose disk changes under it: versions come, go and break, models.config is edited, processes die."""
 
 import concurrent.futures
 import os

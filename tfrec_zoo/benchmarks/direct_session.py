@@ -2,7 +2,7 @@
 
 A script of its own, run without this project, like the export gate's replay:
 
-    python direct_session.py SAVED_MODEL INPUTS.json SECONDS > seconds-of-every-call.json
+    python direct_session.py SAVED_MODEL INPUTS.json SECONDS INTRA_OP_THREADS > seconds-of-every-call.json
 """
 
 import json
@@ -15,12 +15,13 @@ import numpy as np  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 
 
-def main(saved_model: str, inputs_path: str, seconds: float) -> int:
+def main(saved_model: str, inputs_path: str, seconds: float, intra_op_threads: int) -> int:
     """Calls `serving_default` one request at a time and prints how long each took."""
     with open(inputs_path, encoding="utf-8") as file:
         batches = [np.array(rows, dtype=object) for rows in json.load(file)]
-    taken = []
-    with tf.Session(graph=tf.Graph()) as session:
+    taken: list[float] = []
+    config = tf.ConfigProto(intra_op_parallelism_threads=intra_op_threads)
+    with tf.Session(graph=tf.Graph(), config=config) as session:
         signature = tf.saved_model.loader.load(session, ["serve"], saved_model).signature_def["serving_default"]
         fetches = [info.name for info in signature.outputs.values()]
         call = session.make_callable(fetches, [signature.inputs["history"].name])
@@ -36,4 +37,4 @@ def main(saved_model: str, inputs_path: str, seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], float(sys.argv[3])))
+    sys.exit(main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])))

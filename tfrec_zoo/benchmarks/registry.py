@@ -12,6 +12,7 @@ from tfrec_zoo.errors import ConfigError
 
 BENCHMARKS = {
     "evaluate": "tfrec_zoo.benchmarks.evaluation_cost",
+    "serve": "tfrec_zoo.benchmarks.serving_latency",
     "train": "tfrec_zoo.benchmarks.training_throughput",
 }
 

@@ -41,7 +41,7 @@ def golden_requests(
     history = pad_left(histories, max(map(len, histories)))
     rows = len(history)
     candidates = [*items[:: max(1, len(items) // _CANDIDATES)], items[-1], UNKNOWN, ""]
-    wanted = {
+    wanted: dict[str, list[dict[str, Any]]] = {
         DEFAULT_SIGNATURE: [{"history": history}],
         "recommend": [{"history": history[:1]}],
         "recommend_filtered": [
