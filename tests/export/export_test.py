@@ -13,7 +13,7 @@ from tests.training.train_test import SMALL
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.errors import ExportError
 from tfrec_zoo.export.export_run import export_run
-from tfrec_zoo.export.gate import compare, live_answers, replay_in_session, replay_over_grpc
+from tfrec_zoo.export.gate import check_parts, compare, live_answers, replay_in_session, replay_over_grpc
 from tfrec_zoo.export.golden_requests import golden_requests
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.servable import Servable
@@ -200,11 +200,17 @@ def test_vectors_make_the_scores(ask: Session, model: Bert4Rec, spec: DatasetSpe
     assert vectors.shape == (2, table.shape[1])
 
 
-def test_the_gate_refuses_other_answers(saved: Path, model: Bert4Rec, spec: DatasetSpec) -> None:
+@pytest.fixture(scope="module")
+def golden(model: Bert4Rec, spec: DatasetSpec) -> tuple[list, list]:
+    """Requests of every signature, and the live model's answers."""
     catalogue = ItemCatalogue.of_dataset(spec)
     servable = Servable(model, catalogue, max_k=50)
     requests = golden_requests(spec, catalogue, ["serving_default", "recommend", "score", *sorted(OTHERS)], users=4)
-    answers = live_answers(servable, requests)
+    return requests, live_answers(servable, requests)
+
+
+def test_the_gate_refuses_other_answers(saved: Path, golden: tuple[list, list]) -> None:
+    requests, answers = golden
     seen = replay_in_session(saved, requests)
     compare(requests, answers, seen)
 
@@ -214,7 +220,7 @@ def test_the_gate_refuses_other_answers(saved: Path, model: Bert4Rec, spec: Data
         compare(requests, answers, worse)
     swapped = copy.deepcopy(seen)
     swapped[0]["item_ids"][0][:2] = swapped[0]["item_ids"][0][1::-1]
-    with pytest.raises(ExportError, match="'serving_default', row 0: item_ids differ"):
+    with pytest.raises(ExportError, match="'serving_default', row 0: the item_ids differ"):
         compare(requests, answers, swapped)
     silent = copy.deepcopy(seen)
     del silent[1]["fallback"]
@@ -247,27 +253,85 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workdir
 
 
-def test_export_publishes_whole_versions_in_order(run: Path, data: Path, tmp_path: Path, spec: DatasetSpec) -> None:
-    folder = tmp_path / "bert4rec"
-    first, second = (export_run(run, data, folder, over_grpc=over_grpc) for over_grpc in (True, False))
-    assert first["gate"] == {"requests": 6, "over_grpc": True, "passed": True}
+@pytest.fixture(scope="module")
+def newer(spec: DatasetSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset with three new items, of which new-0 is by far the most popular."""
+    import beam_jobs
+
+    folder, items = tmp_path_factory.mktemp("newer"), spec.vocabulary("item")
+    rows = [f"n{user},{items[user % 5]},{user}" for user in range(30)]
+    rows += [f"n{user},new-{user % 3 if user > 20 else 0},{100 + user}" for user in range(30)]
+    rows += [f"n{user},{items[column]},{1000 - 100 * column + user}" for user in range(30) for column in (8, 9)]
+    (folder / "log.csv").write_text("user_id,item_id,timestamp\n" + "\n".join(rows) + "\n")
+    options = beam_jobs.PrepareOptions(input=(str(folder / "log.csv"),), output=str(folder / "DATA"), quiet=True)
+    beam_jobs.prepare(options)
+    return folder / "DATA"
+
+
+@pytest.fixture(scope="module")
+def published(run: Path, data: Path, newer: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+    """Two versions, the second one with the items of a newer dataset; and what `export_run` said of them."""
+    folder = tmp_path_factory.mktemp("published") / "bert4rec"
+    first = export_run(run, data, folder)
+    return folder, [first, export_run(run, data, folder, refresh_items=newer, over_grpc=False)]
+
+
+def test_export_publishes_whole_versions_in_order(published: tuple[Path, list[dict]], spec: DatasetSpec) -> None:
+    folder, (first, second) = published
     assert (first["version"], second["version"]) == (1, 2)
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2"], "nothing temporary stays"
     assert {"path", "version", "bytes", "signatures", "gate"} <= set(first)
-    card = json.loads((folder / "2" / "assets.extra" / "model_card.json").read_text())
+    assert first["gate"] == {"requests": 6, "over_grpc": True, "passed": True}
+    card = json.loads((folder / "1" / "assets.extra" / "model_card.json").read_text())
     assert card["split"]["hash"] == spec.split.hash
     assert card["training"]["best_value"] > 0
     assert card["dataset"]["vocabulary_hash"] == spec.vocabulary_hash("item")
     assert card["signatures"] == sorted({"recommend", "score", "serving_default", *OTHERS})
     golden = json.loads((folder / "1" / "assets.extra" / "golden_requests.json").read_text())
-    assert {request["signature"] for request in golden} == {"recommend", "score", "serving_default", *OTHERS}
+    assert {request["signature"] for request in golden} == set(card["signatures"])
 
 
-def test_a_published_version_is_never_replaced(run: Path, data: Path, tmp_path: Path) -> None:
-    export_run(run, data, tmp_path, version=7, over_grpc=False)
-    with pytest.raises(ExportError, match="7 exists already"):
-        export_run(run, data, tmp_path, version=7)
-    assert export_run(run, data, tmp_path, over_grpc=False)["version"] == 8
+def test_a_published_version_is_never_replaced(run: Path, data: Path, published: tuple[Path, list[dict]]) -> None:
+    with pytest.raises(ExportError, match="2 exists already"):
+        export_run(run, data, published[0], version=2)
+
+
+def test_warm_up_requests_are_those_of_every_signature(published: tuple[Path, list[dict]]) -> None:
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    file = published[0] / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    logs = [prediction_log_pb2.PredictionLog.FromString(each.numpy()) for each in tf.data.TFRecordDataset(str(file))]
+    requests = [log.predict_log.request for log in logs]
+    assert {each.model_spec.signature_name for each in requests} == {"recommend", "score", "serving_default", *OTHERS}
+    widths = {tf.make_ndarray(each.inputs["history"]).shape for each in requests if "history" in each.inputs}
+    assert {(1, 8), (8, 8), (1, 256)} <= widths
+    assert 20 <= len(logs) <= 1000
+
+
+def test_new_items_are_served_without_training(published: tuple[Path, list[dict]], spec: DatasetSpec) -> None:
+    folder, (_, result) = published
+    assert result["new_items"] == 3
+    before, refreshed = (Session(folder / version) for version in "12")
+    items, new = spec.vocabulary("item"), ["new-0", "new-1", "new-2"]
+    history, candidates = [items[2:9]], [[*items, *new]]
+    old, scores = (ask("score", history=history, candidates=candidates)["scores"][0] for ask in (before, refreshed))
+    np.testing.assert_allclose(scores[:-3], old[:-3], atol=1e-6, err_msg="the weights are the same")
+    assert old[-3:] == [LOWEST] * 3
+    assert min(old[:-3]) < min(scores[-3:]) <= max(scores[-3:]) < max(old[:-3])
+    ranked = refreshed("recommend", history=history)["item_ids"][0]
+    assert set(new) <= set(ranked)
+    # A new item in the history is left out, but tells the model nothing.
+    seen = refreshed("recommend", history=[[*history[0], "new-1"]])
+    assert seen["item_ids"][0][: len(ranked) - 1] == [item for item in ranked if item != "new-1"]
+    assert refreshed("recommend", history=[["new-1"]])["fallback"] == [True]
+    popular = refreshed("recommend", history=[[""]])["item_ids"][0]
+    assert popular.index("new-0") < popular.index("new-1")
+
+
+def test_a_refresh_without_new_items_is_refused(run: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="has no item that the model doesn't know"):
+        export_run(run, data, tmp_path / "m", refresh_items=data)
+    assert list((tmp_path / "m").iterdir()) == []
 
 
 def change_a_weight(version: Path) -> None:
@@ -276,7 +340,7 @@ def change_a_weight(version: Path) -> None:
     reader = tf.train.load_checkpoint(str(prefix))
     names = sorted(reader.get_variable_to_shape_map())
     values = {name: reader.get_tensor(name) for name in names}
-    name = next(name for name in names if values[name].dtype == np.float32 and values[name].ndim == 2)
+    name = next(name for name in names if np.ndim(values[name]) == 2 and values[name].dtype == np.float32)
     values[name][5, 3] += 1e-3
     tensors = [tf.constant(values[name]) for name in names]
     tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors)
@@ -306,89 +370,55 @@ TAMPERING = {
 
 
 @pytest.mark.parametrize("part", TAMPERING)
-def test_a_tampered_version_is_not_published(run: Path, data: Path, tmp_path: Path, monkeypatch, part: str) -> None:
+def test_a_tampered_version_is_refused(
+    saved: Path, model: Bert4Rec, spec: DatasetSpec, golden: tuple[list, list], tmp_path: Path, part: str
+) -> None:
     tamper, message = TAMPERING[part]
-    save = Servable.save
+    version = tmp_path / "1"
+    shutil.copytree(saved, version)
+    catalogue = ItemCatalogue.of_dataset(spec)
+    servable = Servable(model, catalogue, max_k=50)
+    check_parts(version, servable, catalogue)
+    tamper(version)
 
-    def save_and_tamper(self: Servable, directory: str) -> None:
-        save(self, directory)
-        tamper(Path(directory))
+    def gate() -> None:
+        check_parts(version, servable, catalogue)
+        replay_in_session(version, golden[0])
 
-    monkeypatch.setattr(Servable, "save", save_and_tamper)
     with pytest.raises(ExportError, match=message):
-        export_run(run, data, tmp_path / "bert4rec", over_grpc=False)
-    assert list((tmp_path / "bert4rec").iterdir()) == []
+        gate()
 
 
 @pytest.mark.parametrize("part", ["a weight", "a vocabulary line"])
 def test_golden_requests_notice_tampering_too(
-    saved: Path, model: Bert4Rec, spec: DatasetSpec, tmp_path: Path, part: str
+    saved: Path, golden: tuple[list, list], tmp_path: Path, part: str
 ) -> None:
     """Without the comparison of the parts: by what the version answers."""
     version = tmp_path / "1"
     shutil.copytree(saved, version)
     TAMPERING[part][0](version)
-    catalogue = ItemCatalogue.of_dataset(spec)
-    servable = Servable(model, catalogue, max_k=50)
-    requests = golden_requests(spec, catalogue, sorted(servable.functions))
+    requests, answers = golden
     with pytest.raises(ExportError, match="differ from the live model's"):
-        compare(requests, live_answers(servable, requests), replay_in_session(version, requests))
+        compare(requests, answers, replay_in_session(version, requests))
+
+
+def test_a_refused_version_leaves_nothing(run: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
+    save = Servable.save
+
+    def save_and_tamper(self: Servable, directory: str) -> None:
+        save(self, directory)
+        change_a_weight(Path(directory))
+
+    monkeypatch.setattr(Servable, "save", save_and_tamper)
+    with pytest.raises(ExportError, match="1 of the weights are not the live model's"):
+        export_run(run, data, tmp_path / "bert4rec")
+    assert list((tmp_path / "bert4rec").iterdir()) == []
 
 
 def test_a_version_that_no_server_takes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     with pytest.raises(ExportError, match="does not run behind the model server: .*can't be loaded"):
         replay_over_grpc(tmp_path, [])
-
-
-def test_warm_up_requests_are_those_of_every_signature(run: Path, data: Path, tmp_path: Path) -> None:
-    from tensorflow_serving.apis import prediction_log_pb2
-
-    export_run(run, data, tmp_path, over_grpc=False)
-    file = tmp_path / "1" / "assets.extra" / "tf_serving_warmup_requests"
-    logs = [prediction_log_pb2.PredictionLog.FromString(each.numpy()) for each in tf.data.TFRecordDataset(str(file))]
-    requests = [log.predict_log.request for log in logs]
-    assert {each.model_spec.signature_name for each in requests} == {"recommend", "score", "serving_default", *OTHERS}
-    widths = {tf.make_ndarray(each.inputs["history"]).shape for each in requests if "history" in each.inputs}
-    assert {(1, 8), (8, 8), (1, 256)} <= widths
-    assert 20 <= len(logs) <= 1000
-
-
-def test_new_items_are_served_without_training(run: Path, data: Path, spec: DatasetSpec, tmp_path: Path) -> None:
-    """The same log with three more items, of which one is as popular as any."""
-    items = spec.vocabulary("item")
-    log = tmp_path / "log.csv"
-    rows = [f"n{user},{items[user % 5]},{user}" for user in range(30)]
-    rows += [f"n{user},new-{user % 3 if user > 20 else 0},{100 + user}" for user in range(30)]
-    rows += [f"n{user},{items[9]},{200 + user}" for user in range(30)]
-    rows += [f"n{user},{items[8]},{300 + user}" for user in range(30)]
-    log.write_text("user_id,item_id,timestamp\n" + "\n".join(rows) + "\n")
-    import beam_jobs
-
-    options = beam_jobs.PrepareOptions(input=(str(log),), output=str(tmp_path / "DATA2"), quiet=True)
-    beam_jobs.prepare(options)
-    result = export_run(run, data, tmp_path / "m", refresh_items=tmp_path / "DATA2", over_grpc=False)
-    assert result["new_items"] == 3
-    export_run(run, data, tmp_path / "m", over_grpc=False)
-    refreshed, before = (Session(tmp_path / "m" / version) for version in "12")
-    history = items[2:9]
-    new = ["new-0", "new-1", "new-2"]
-    scores, old = (
-        ask("score", history=[history], candidates=[[*items, *new]])["scores"][0] for ask in (refreshed, before)
-    )
-    np.testing.assert_allclose(scores[:-3], old[:-3], atol=1e-6, err_msg="the weights are the same")
-    assert old[-3:] == [LOWEST] * 3
-    assert min(old[:-3]) < min(scores[-3:]) <= max(scores[-3:]) < max(old[:-3])
-    ranked = refreshed("recommend", history=[history])["item_ids"][0]
-    assert set(new) <= set(ranked)
-    # A new item in the history is left out, but tells the model nothing.
-    seen = refreshed("recommend", history=[[*history, "new-1"]])
-    assert seen["item_ids"][0][: len(ranked) - 1] == [item for item in ranked if item != "new-1"]
-    assert refreshed("recommend", history=[["new-1"]])["fallback"] == [True]
-    popular = refreshed("recommend", history=[[""]])["item_ids"][0]
-    assert popular.index("new-0") < popular.index("new-1")
-    with pytest.raises(ExportError, match="has no item that the model doesn't know"):
-        export_run(run, data, tmp_path / "m", refresh_items=data)
 
 
 @pytest.mark.parametrize(("option", "message"), [({"version": 0}, "positive"), ({"max_k": 0}, "at least 1")])

@@ -460,7 +460,7 @@ ROWS = [
         "GET",
         f"{V1}/metadata",
         None,
-        ["encode", "recommend", "score", "serving_default"],
+        ["encode", "recommend", "recommend_filtered", "score", "serving_default"],
         lambda d: sorted(name for name in d["metadata"]["signature_def"]["signature_def"] if name[0] != "_"),
     ),
     rest_row(

@@ -34,6 +34,16 @@ def test_recommend_many_users(client):
     assert client.recommend("recs", [], k=2).item_ids == ["item0", "item1"]
 
 
+def test_filters(client):
+    assert client.recommend("recs", ["item0"], k=2, exclude=["item1"]).item_ids == ["item2", "item3"]
+    assert client.recommend("recs", ["item0"], k=2, exclude_seen=False).item_ids == ["item0", "item1"]
+    users = client.recommend("recs", [["item0"], []], k=9, allow=[["item0", "item4"], []], exclude=["item1"])
+    assert users[0].item_ids == ["item4"]
+    assert users[1].item_ids[:2] == ["item0", "item2"]
+    with pytest.raises(ValueError, match="2 histories have 1 lists in allow"):
+        client.recommend("recs", [["item0"], []], allow=[["item1"]])
+
+
 def test_score(client):
     scores = client.score("recs", ["a", "b"], ["x", "xyz"])
     assert scores.tolist() == [3.0, 5.0]

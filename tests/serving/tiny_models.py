@@ -29,6 +29,20 @@ class Recommender(tf.Module):
         item_ids = tf.where(top.values > LOWEST, tf.gather(items, top.indices), "")
         return {"item_ids": item_ids, "scores": top.values, "fallback": ~tf.reduce_any(seen, axis=1)}
 
+    @tf.function(input_signature=[STRINGS, STRINGS, tf.TensorSpec([None], tf.bool), STRINGS])
+    def recommend_filtered(self, history, exclude, exclude_seen, allow):
+        items = tf.constant(ITEMS)
+
+        def among(texts):
+            return tf.reduce_any(texts[:, :, None] == items[None, None, :], axis=1)
+
+        left_out = among(exclude) | (among(history) & exclude_seen[:, None])
+        left_out |= ~among(allow) & tf.reduce_any(allow != "", axis=1)[:, None]
+        scores = tf.where(left_out, LOWEST, self.version - tf.range(len(ITEMS), dtype=tf.float32))
+        top = tf.math.top_k(scores, MAX_K)
+        item_ids = tf.where(top.values > LOWEST, tf.gather(items, top.indices), "")
+        return {"item_ids": item_ids, "scores": top.values, "fallback": ~tf.reduce_any(among(history), axis=1)}
+
     @tf.function(input_signature=[STRINGS, STRINGS])
     def score(self, history, candidates):
         lengths = tf.cast(tf.strings.length(candidates), tf.float32)
@@ -126,6 +140,7 @@ def save_recommender(path: Path, version: int) -> None:
         signatures={
             "serving_default": model.recommend,
             "recommend": model.recommend,
+            "recommend_filtered": model.recommend_filtered,
             "score": model.score,
             "encode": model.encode,
         },
