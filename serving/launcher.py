@@ -64,7 +64,7 @@ def _await_ready(process: subprocess.Popen[str], timeout: float) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(arguments: Sequence[str], timeout: float = 60.0, stderr: IO[str] | int | None = None) -> Iterator[Server]:
+def running(arguments: Sequence[str], timeout: float = 180.0, stderr: IO[str] | int | None = None) -> Iterator[Server]:
     """Runs a server for the length of a `with` block.
 
     Args:

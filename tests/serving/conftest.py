@@ -52,7 +52,7 @@ def server_log(tmp_path_factory):
 def server(config, server_log):
     with (
         server_log.open("w") as stderr,
-        launcher.running(["--models", str(config), "--port", "0", "--health"], timeout=90, stderr=stderr) as running,
+        launcher.running(["--models", str(config), "--port", "0", "--health"], timeout=180, stderr=stderr) as running,
     ):
         yield running
         assert running.process.poll() is None, server_log.read_text()

@@ -79,7 +79,7 @@ def secured(models, certificates, tmp_path_factory):
     for flag, file in (("ssl", "ssl.config"), ("monitoring", "monitoring.config")):
         flags += [f"--{flag}-config", str(folder / file)]
     flags += ["--batching-parameters", str(folder / "batching.txt")]
-    with launcher.running(flags, timeout=90) as server:
+    with launcher.running(flags, timeout=180) as server:
         yield server
 
 

@@ -50,7 +50,7 @@ def home(models, tmp_path_factory):
     home.write(home.entry("a"), home.entry("b"))
     flags = ["--models", str(home.config), "--port", "0", "--poll-seconds", "0.1", "--load-retries", "2"]
     flags += ["--load-retry-seconds", "0.2"]
-    with home.log.open("w") as stderr, launcher.running(flags, timeout=90, stderr=stderr) as server:
+    with home.log.open("w") as stderr, launcher.running(flags, timeout=180, stderr=stderr) as server:
         home.server = server
         with Client(server.address, timeout=20) as client:
             home.client = client
@@ -222,7 +222,7 @@ def test_a_process_that_dies_is_started_again(home):
 
 def test_nothing_is_left_when_the_server_is_killed(models, tmp_path):
     flags = ["--model-name", "recs", "--model-base-path", str(models / "recs"), "--port", "0"]
-    with (tmp_path / "log").open("w") as stderr, launcher.running(flags, timeout=90, stderr=stderr) as server:
+    with (tmp_path / "log").open("w") as stderr, launcher.running(flags, timeout=180, stderr=stderr) as server:
         left = processes_below(server.process.pid)
         assert len(left) == 2
         server.process.kill()

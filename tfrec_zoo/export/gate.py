@@ -146,9 +146,12 @@ def compare(requests: Sequence[Request], expected: Sequence[dict], seen: Sequenc
             if alias == "item_ids":
                 differs &= ~_has_close_neighbour(np.asarray(want["scores"]))
             if differs.any():
-                row = int(np.argwhere(differs)[0][0])
+                place = tuple(map(int, np.argwhere(differs)[0]))
                 by = f" by more than {TOLERANCE}" if first.dtype.kind == "f" else ""
-                raise ExportError(f"signature {name!r}, row {row}: the {alias} differ from the live model's{by}.")
+                raise ExportError(
+                    f"signature {name!r}, row {place[0]}: the {alias} differ from the live model's{by} "
+                    f"({second[place]} instead of {first[place]})."
+                )
 
 
 def _has_close_neighbour(scores: np.ndarray) -> np.ndarray:
