@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-SERVING = ["tensorflow-serving-api>=2.21,<2.22", "grpcio>=1.60"]
+SERVING = ["tensorflow-serving-api>=2.21,<2.22", "grpcio>=1.60", "h11>=0.14"]
 BEAM = ["apache-beam>=2.77", "pyarrow>=15", "google-crc32c>=1.5", "matplotlib>=3.8"]
 DASK = ["dask[distributed]>=2024.1", "apache-beam[dask]>=2.77"]
 

@@ -5,42 +5,36 @@ Example:
     >>> with Client("127.0.0.1:8500") as client:  # doctest: +SKIP
     ...     client.recommend("bert4rec", ["50", "181", "172"], k=3).item_ids
     ['174', '173', '98']
+
+`AsyncClient` has the same methods as coroutines.
 """
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
+import grpc
 import numpy as np
 
-from serving import histories, tensors, wire
-from serving.channel import Channel
+from serving import asks
+from serving.asks import Ask, Prediction
+from serving.channel import AsyncChannel, Channel
 from serving.errors import ServingError
 from serving.histories import Recommendations
 
-__all__ = ["DEFAULT_ADDRESS", "DEFAULT_TIMEOUT", "Client", "Prediction", "Recommendations", "ServingError"]
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "DEFAULT_TIMEOUT",
+    "AsyncClient",
+    "Client",
+    "Prediction",
+    "Recommendations",
+    "ServingError",
+]
 
 DEFAULT_ADDRESS = "127.0.0.1:8500"
 DEFAULT_TIMEOUT = 10.0
-_STATES = {0: "UNKNOWN", 10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """A decoded PredictResponse.
-
-    Args:
-        model: The model's name.
-        version: The version that answered.
-        signature: The signature that ran.
-        outputs: Alias -> array; strings are object arrays of bytes.
-    """
-
-    model: str
-    version: int
-    signature: str
-    outputs: dict[str, np.ndarray]
+T = TypeVar("T")
 
 
 class Client:
@@ -52,15 +46,22 @@ class Client:
     Args:
         address: `host:port` of the server's gRPC API.
         timeout: Seconds that a request may take, retries included, where a method isn't told otherwise.
+        tls: Credentials of `grpc.ssl_channel_credentials(...)` for a server with TLS.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        timeout: float = DEFAULT_TIMEOUT,
+        tls: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self.address = address
         self.timeout = timeout
-        self._channel = Channel(address)
+        self._channel = Channel(address, tls)
 
-    def _call(self, method: str, request: Any, timeout: float | None) -> Any:
-        return self._channel.call(method, request, self.timeout if timeout is None else timeout)
+    def _send(self, ask: Ask[T], timeout: float | None) -> T:
+        seconds = self.timeout if timeout is None else timeout
+        return ask.read(self._channel.call(ask.method, ask.request, seconds))
 
     def ask(
         self,
@@ -88,22 +89,7 @@ class Client:
             ValueError: Both a version and a label are given.
             TypeError: An input can't be a tensor.
         """
-        if version is not None and label is not None:
-            raise ValueError("give a version or a label, not both")
-        request = wire.PredictRequest()
-        request.model_spec.name = model
-        request.model_spec.signature_name = signature or ""
-        if version is not None:
-            request.model_spec.version.value = version
-        if label is not None:
-            request.model_spec.version_label = label
-        request.output_filter.extend(output_filter or ())
-        for alias, value in inputs.items():
-            tensors.encode(tensors.as_array(value), request.inputs[alias])
-        response = self._call("Predict", request, timeout)
-        spec = response.model_spec
-        outputs = {alias: tensors.decode(proto) for alias, proto in sorted(response.outputs.items())}
-        return Prediction(spec.name, spec.version.value, spec.signature_name, outputs)
+        return self._send(asks.prediction(model, inputs, signature, version, label, output_filter), timeout)
 
     def predict(
         self,
@@ -123,20 +109,26 @@ class Client:
 
     @overload
     def recommend(
-        self, model: str, history: list[list[str]], k: int = ..., **options: Any
+        self, model: str, history: list[list[str]], k: int = ..., *, timeout: float | None = ..., **options: Any
     ) -> list[Recommendations]: ...
     @overload
-    def recommend(self, model: str, history: Sequence[str], k: int = ..., **options: Any) -> Recommendations: ...
+    def recommend(
+        self, model: str, history: Sequence[str], k: int = ..., *, timeout: float | None = ..., **options: Any
+    ) -> Recommendations: ...
 
-    def recommend(self, model: str, history: Sequence[Any], k: int = 10, **options: Any) -> Any:
+    def recommend(
+        self, model: str, history: Sequence[Any], k: int = 10, *, timeout: float | None = None, **options: Any
+    ) -> Any:
         """Ranks the catalogue for one user or for many.
 
         Args:
             model: The model's name.
             history: The user's item ids, oldest first; may be empty. Or a list of such histories, one for each user.
             k: Items to return; a model exports a largest k, commonly 100.
-            **options: `signature` (`recommend` is the default one of our exports), `version`, `label` and `timeout`, as
-                of `ask`.
+            timeout: Seconds; the client's own if None.
+            **options: `exclude` and `allow`, lists of item ids (or one such list for each user) that must not, or that
+                alone may be recommended; `exclude_seen=False` to recommend items of the history too: with any of the
+                three, the signature is `recommend_filtered`. And `signature`, `version` and `label` as of `ask`.
 
         Returns:
             The ranked items of the user, or a list with those of each user.
@@ -145,30 +137,27 @@ class Client:
             ServingError: The server refused the request, wasn't reached, or didn't answer in time; or what it answered
                 are not ranked items (INVALID_ARGUMENT).
             TypeError: A history is not a list of strings.
-            ValueError: k is not positive, or an item id is empty.
+            ValueError: k is not positive, an item id is empty, or the lists don't go with the histories.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; it must be positive")
-        batch = histories.is_batch(history)
-        outputs = self.predict(model, {"history": histories.pad_left(history if batch else [history])}, **options)
-        try:
-            users = histories.ranked(outputs, k)
-        except KeyError as error:
-            raise ServingError(
-                "INVALID_ARGUMENT",
-                f"the signature answers {', '.join(outputs)} and not item_ids and scores",
-                "use predict for it",
-            ) from error
-        return users if batch else users[0]
+        return self._send(asks.recommendations(model, history, k, **options), timeout)
 
-    def score(self, model: str, history: Sequence[Any], candidates: Sequence[Any], **options: Any) -> Any:
+    def score(
+        self,
+        model: str,
+        history: Sequence[Any],
+        candidates: Sequence[Any],
+        *,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Any:
         """Scores candidates for one user or for many.
 
         Args:
             model: The model's name.
             history: The user's item ids, oldest first, or a list of such histories.
             candidates: The item ids to score, or a list of such lists, one for each history.
-            **options: `signature` (`score` if not given), `version`, `label` and `timeout`, as of `ask`.
+            timeout: Seconds; the client's own if None.
+            **options: `signature` (`score` if not given), `version` and `label`, as of `ask`.
 
         Returns:
             float (m,) for one user, or a list with one such array for each; unknown candidates have the lowest finite
@@ -179,15 +168,7 @@ class Client:
             TypeError: A list doesn't hold strings.
             ValueError: The numbers of histories and of lists of candidates differ, or an item id is empty.
         """
-        options.setdefault("signature", "score")
-        batch = histories.is_batch(history) or histories.is_batch(candidates)
-        rows, wanted = (history, candidates) if batch else ([history], [candidates])
-        if len(rows) != len(wanted):
-            raise ValueError(f"{len(rows)} histories have {len(wanted)} lists of candidates")
-        inputs = {"history": histories.pad_left(rows), "candidates": histories.pad_right(wanted)}
-        scores = self.predict(model, inputs, **options)["scores"]
-        trimmed = [row[: len(ids)] for row, ids in zip(scores, wanted, strict=True)]
-        return trimmed if batch else trimmed[0]
+        return self._send(asks.scores(model, history, candidates, **options), timeout)
 
     def status(self, model: str, version: int | None = None, timeout: float | None = None) -> dict[int, str]:
         """Returns the state of a model's versions, such as `{2: "AVAILABLE", 1: "UNLOADING"}`.
@@ -195,14 +176,7 @@ class Client:
         Raises:
             ServingError: The server knows no such model or version, wasn't reached, or didn't answer in time.
         """
-        request = wire.GetModelStatusRequest()
-        request.model_spec.name = model
-        if version is not None:
-            request.model_spec.version.value = version
-        response = self._call("GetModelStatus", request, timeout)
-        return {
-            status.version: _STATES.get(status.state, str(status.state)) for status in response.model_version_status
-        }
+        return self._send(asks.status(model, version), timeout)
 
     def metadata(self, model: str, version: int | None = None, timeout: float | None = None) -> dict[str, Any]:
         """Returns the signatures of a model.
@@ -214,17 +188,7 @@ class Client:
         Raises:
             ServingError: The server knows no such model or version, wasn't reached, or didn't answer in time.
         """
-        request = wire.GetModelMetadataRequest(metadata_field=["signature_def"])
-        request.model_spec.name = model
-        if version is not None:
-            request.model_spec.version.value = version
-        packed = self._call("GetModelMetadata", request, timeout).metadata["signature_def"]
-        signatures = wire.SignatureDefMap.FromString(packed.value).signature_def
-        return {
-            name: {"inputs": _describe(definition.inputs), "outputs": _describe(definition.outputs)}
-            for name, definition in sorted(signatures.items())
-            if definition.method_name  # TensorFlow lists its own initialiser too
-        }
+        return self._send(asks.metadata(model, version), timeout)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -239,11 +203,79 @@ class Client:
         self.close()
 
 
-def _describe(infos: Any) -> dict[str, tuple[str, tuple[int, ...] | None]]:
-    return {
-        alias: (
-            tensors.dtype_name(info.dtype),
-            None if info.tensor_shape.unknown_rank else tuple(dim.size for dim in info.tensor_shape.dim),
-        )
-        for alias, info in sorted(infos.items())
-    }
+class AsyncClient:
+    """The methods of `Client` as coroutines, for one event loop.
+
+    Args:
+        address: `host:port` of the server's gRPC API.
+        timeout: Seconds that a request may take, retries included, where a method isn't told otherwise.
+        tls: Credentials of `grpc.ssl_channel_credentials(...)` for a server with TLS.
+
+    Example:
+        >>> async with AsyncClient() as client:  # doctest: +SKIP
+        ...     await asyncio.gather(*(client.recommend("bert4rec", history) for history in histories))
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        timeout: float = DEFAULT_TIMEOUT,
+        tls: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self.address = address
+        self.timeout = timeout
+        self._channel = AsyncChannel(address, tls)
+
+    async def _send(self, ask: Ask[T], timeout: float | None) -> T:
+        seconds = self.timeout if timeout is None else timeout
+        return ask.read(await self._channel.call(ask.method, ask.request, seconds))
+
+    async def ask(
+        self, model: str, inputs: Mapping[str, Any], *, timeout: float | None = None, **options: Any
+    ) -> Prediction:
+        """Runs a signature; see `Client.ask`."""
+        return await self._send(asks.prediction(model, inputs, **options), timeout)
+
+    async def predict(
+        self, model: str, inputs: Mapping[str, Any], *, timeout: float | None = None, **options: Any
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature and returns its outputs; see `Client.predict`."""
+        return (await self.ask(model, inputs, timeout=timeout, **options)).outputs
+
+    async def recommend(
+        self, model: str, history: Sequence[Any], k: int = 10, *, timeout: float | None = None, **options: Any
+    ) -> Any:
+        """Ranks the catalogue; see `Client.recommend`."""
+        return await self._send(asks.recommendations(model, history, k, **options), timeout)
+
+    async def score(
+        self,
+        model: str,
+        history: Sequence[Any],
+        candidates: Sequence[Any],
+        *,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Any:
+        """Scores candidates; see `Client.score`."""
+        return await self._send(asks.scores(model, history, candidates, **options), timeout)
+
+    async def status(self, model: str, version: int | None = None, timeout: float | None = None) -> dict[int, str]:
+        """Returns the state of a model's versions; see `Client.status`."""
+        return await self._send(asks.status(model, version), timeout)
+
+    async def metadata(self, model: str, version: int | None = None, timeout: float | None = None) -> dict[str, Any]:
+        """Returns the signatures of a model; see `Client.metadata`."""
+        return await self._send(asks.metadata(model, version), timeout)
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

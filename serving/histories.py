@@ -74,11 +74,12 @@ def pad_left(histories: Sequence[Sequence[str]]) -> np.ndarray:
     return padded
 
 
-def pad_right(candidates: Sequence[Sequence[str]]) -> np.ndarray:
-    """Pads candidates to the longest row.
+def pad_right(candidates: Sequence[Sequence[str]], least: int = 0) -> np.ndarray:
+    """Pads lists of items to the longest row.
 
     Args:
-        candidates: Item ids to score for each user.
+        candidates: Item ids for each user, such as those to score.
+        least: Columns that there are at least.
 
     Returns:
         object (batch, longest) of str, with "" on the right.
@@ -88,7 +89,7 @@ def pad_right(candidates: Sequence[Sequence[str]]) -> np.ndarray:
         ValueError: An item id is empty.
     """
     rows = [_check_ids(row, "candidates") for row in candidates]
-    padded = np.full((len(rows), max(map(len, rows), default=0)), "", dtype=object)
+    padded = np.full((len(rows), max([least, *map(len, rows)])), "", dtype=object)
     for row, items in zip(padded, rows, strict=True):
         row[: len(items)] = items
     return padded

@@ -20,11 +20,13 @@ class Server:
     Args:
         process: The process.
         address: `host:port` of its gRPC API.
+        rest_address: `host:port` of its REST API; empty without one.
     """
 
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], address: str, rest_address: str = "") -> None:
         self.process = process
         self.address = address
+        self.rest_address = rest_address
 
     def stop(self, timeout: float = 40.0) -> int:
         """Asks the server to drain and waits for it; kills it after `timeout` seconds.
@@ -40,7 +42,7 @@ class Server:
             return self.process.wait()
 
 
-def _await_ready(process: subprocess.Popen[str], timeout: float) -> str:
+def _await_ready(process: subprocess.Popen[str], timeout: float) -> list[str]:
     lines: list[str] = []
     ready = threading.Event()
 
@@ -48,7 +50,7 @@ def _await_ready(process: subprocess.Popen[str], timeout: float) -> str:
         # Reads on to the end, so that the server never blocks on a full pipe.
         for line in process.stdout or ():
             if line.startswith(_READY):
-                lines.append(line.removeprefix(_READY).strip())
+                lines.append(line.removeprefix(_READY))
                 ready.set()
         ready.set()
 
@@ -57,15 +59,16 @@ def _await_ready(process: subprocess.Popen[str], timeout: float) -> str:
         raise LaunchError(f"the server was not ready within {timeout:g} s")
     if not lines:
         raise LaunchError(f"the server ended with exit status {process.wait()} instead of getting ready")
-    return lines[0]
+    grpc_address, _, rest_address = lines[0].strip().partition(" rest=")
+    return [grpc_address, rest_address]
 
 
 @contextlib.contextmanager
-def running(arguments: Sequence[str], timeout: float = 60.0, stderr: IO[str] | int | None = None) -> Iterator[Server]:
+def running(arguments: Sequence[str], timeout: float = 180.0, stderr: IO[str] | int | None = None) -> Iterator[Server]:
     """Runs a server for the length of a `with` block.
 
     Args:
-        arguments: Flags of `python -m serving.server`; `--grpc-port 0` takes a free port.
+        arguments: Flags of `python -m serving.server`; `--grpc-port 0` takes free ports.
         timeout: Seconds to get ready in.
         stderr: Where the server's log goes; to this process's stderr if None.
 
@@ -85,7 +88,7 @@ def running(arguments: Sequence[str], timeout: float = 60.0, stderr: IO[str] | i
         [sys.executable, "-m", "serving.server", *arguments], stdout=subprocess.PIPE, stderr=stderr, text=True
     )
     try:
-        yield Server(process, _await_ready(process, timeout))
+        yield Server(process, *_await_ready(process, timeout))
     finally:
         if process.poll() is None:
             Server(process, "").stop()

@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--address", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help="the server (default: %(default)s)"
     )
     parser.add_argument("--signature", metavar="NAME", help="signature to run (default: serving_default)")
-    parser.add_argument("--version", type=_positive_int, metavar="N", help="version to ask (default: the latest)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--version", type=_positive_int, metavar="N", help="version to ask (default: the latest)")
+    which.add_argument("--label", metavar="LABEL", help="label of the version to ask")
+    parser.add_argument("--exclude", default="", metavar="a,b", help="item ids that must not be recommended")
+    parser.add_argument("--allow", default="", metavar="a,b", help="the only item ids that may be recommended")
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -96,11 +100,21 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         Exit status: 0, or 1 after one clear line on stderr.
     """
-    history = [item for item in args.history.split(",") if item]
+    history, exclude, allow = (
+        [item for item in text.split(",") if item] for text in (args.history, args.exclude, args.allow)
+    )
+    signature = args.signature
     try:
         with Client(args.address, args.timeout) as client:
             inputs = {"history": histories.pad_left([history])}
-            answer = client.ask(args.name, inputs, signature=args.signature, version=args.version)
+            if exclude or allow:
+                signature = signature or "recommend_filtered"
+                inputs |= {
+                    "exclude": histories.pad_right([exclude], least=1),
+                    "exclude_seen": np.array([True]),
+                    "allow": histories.pad_right([allow], least=1),
+                }
+            answer = client.ask(args.name, inputs, signature, args.version, args.label)
         decoded, text = _response(answer, args.k)
         if args.json == "-":
             print(json.dumps(decoded))

@@ -5,25 +5,8 @@ numbers and types, so their bytes are the same, but a package name and a descrip
 be loaded in one process. Only the fields that the client uses are declared; others stay in a message as unknown fields.
 """
 
-from typing import Any
+from serving.messages import declare
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-_PACKAGE = "tfrec.wire"
-_Field = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {
-    "bool": _Field.TYPE_BOOL,
-    "bytes": _Field.TYPE_BYTES,
-    "double": _Field.TYPE_DOUBLE,
-    "float": _Field.TYPE_FLOAT,
-    "int32": _Field.TYPE_INT32,
-    "int64": _Field.TYPE_INT64,
-    "string": _Field.TYPE_STRING,
-    "uint32": _Field.TYPE_UINT32,
-    "uint64": _Field.TYPE_UINT64,
-}
-
-# Message -> field -> "type = number", in protobuf's own words; `*T` is a repeated field, `{T}` a map from string to T.
 # Enums are int32 here: the same bytes, and no second list of their names.
 _MESSAGES: dict[str, dict[str, str]] = {
     "Dim": {"size": "int64 = 1", "name": "string = 2"},
@@ -70,60 +53,14 @@ _ONEOFS: dict[str, dict[str, tuple[str, ...]]] = {
     "TensorInfo": {"encoding": ("name",)},  # the others describe sparse and ragged tensors
 }
 
+_classes = declare("tfrec.wire", _MESSAGES, _ONEOFS)
 
-def _set_type(field: Any, kind: str) -> None:
-    if kind in _SCALARS:
-        field.type = _SCALARS[kind]
-    else:
-        field.type, field.type_name = _Field.TYPE_MESSAGE, f".{_PACKAGE}.{kind}"
-
-
-def _add_map(message: Any, field: Any, kind: str) -> None:
-    """Declares `map<string, kind>` as protoc does: a repeated nested entry message that is marked as one of a map."""
-    entry = message.nested_type.add(name=f"{field.name.title().replace('_', '')}Entry")
-    entry.options.map_entry = True
-    entry.field.add(name="key", number=1, label=_Field.LABEL_OPTIONAL, type=_Field.TYPE_STRING)
-    _set_type(entry.field.add(name="value", number=2, label=_Field.LABEL_OPTIONAL), kind)
-    field.label = _Field.LABEL_REPEATED
-    _set_type(field, f"{message.name}.{entry.name}")
-
-
-def _file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(name="tfrec/wire.proto", package=_PACKAGE, syntax="proto3")
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        members = {}
-        for index, (oneof, names) in enumerate(_ONEOFS.get(name, {}).items()):
-            message.oneof_decl.add(name=oneof)
-            members.update(dict.fromkeys(names, index))
-        for field_name, declaration in fields.items():
-            kind, number = declaration.split(" = ")
-            field = message.field.add(name=field_name, number=int(number), label=_Field.LABEL_OPTIONAL)
-            if field_name in members:
-                field.oneof_index = members[field_name]
-            if kind.startswith("{"):
-                _add_map(message, field, kind[1:-1])
-                continue
-            if kind.startswith("*"):
-                field.label = _Field.LABEL_REPEATED
-            _set_type(field, kind.lstrip("*"))
-    return file
-
-
-_pool = descriptor_pool.DescriptorPool()
-_pool.Add(_file())
-
-
-def _message(name: str) -> Any:
-    return message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-
-
-TensorProto = _message("TensorProto")
-ModelSpec = _message("ModelSpec")
-PredictRequest = _message("PredictRequest")
-PredictResponse = _message("PredictResponse")
-GetModelStatusRequest = _message("GetModelStatusRequest")
-GetModelStatusResponse = _message("GetModelStatusResponse")
-GetModelMetadataRequest = _message("GetModelMetadataRequest")
-GetModelMetadataResponse = _message("GetModelMetadataResponse")
-SignatureDefMap = _message("SignatureDefMap")
+TensorProto = _classes["TensorProto"]
+ModelSpec = _classes["ModelSpec"]
+PredictRequest = _classes["PredictRequest"]
+PredictResponse = _classes["PredictResponse"]
+GetModelStatusRequest = _classes["GetModelStatusRequest"]
+GetModelStatusResponse = _classes["GetModelStatusResponse"]
+GetModelMetadataRequest = _classes["GetModelMetadataRequest"]
+GetModelMetadataResponse = _classes["GetModelMetadataResponse"]
+SignatureDefMap = _classes["SignatureDefMap"]

@@ -120,7 +120,7 @@ def test_serve_and_query_are_commands(road: Path, tmp_path: Path) -> None:
         try:
             ready = server.stdout.readline()
             assert ready.startswith("READY grpc=127.0.0.1:"), server.stderr.read()
-            address = ready.strip().removeprefix("READY grpc=")
+            address = ready.split()[1].removeprefix("grpc=")
             asked = ["query", "bert4rec", "--history", "i01,i02,i04", "-k", 3, "--address", address]
             table = tfrec(*asked)
             assert table.returncode == 0, table.stderr

@@ -245,9 +245,19 @@ def _export(args: argparse.Namespace) -> int:
         if not args.quiet:
             print(line, file=sys.stderr)
 
-    result = export_run(args.workdir, args.data, args.output, version=args.version, max_k=args.max_k, progress=progress)
+    result = export_run(
+        args.workdir,
+        args.data,
+        args.output,
+        version=args.version,
+        max_k=args.max_k,
+        refresh_items=args.refresh_items,
+        progress=progress,
+    )
     if args.json != "-":
-        print(f"{result['path']}  {result['bytes']:,} bytes  signatures {', '.join(result['signatures'])}  gate passed")
+        new = f"  {result['new_items']:,} new items" if result["new_items"] else ""
+        names = ", ".join(result["signatures"])
+        print(f"{result['path']}  {result['bytes']:,} bytes{new}  signatures {names}  gate passed")
     _write_json(result, args.json)
     return 0
 

@@ -127,11 +127,14 @@ def export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-k", type=int, default=100, metavar="K", help="width of the answers (default: %(default)s)"
     )
+    parser.add_argument(
+        "--refresh-items", metavar="DATA2", help="also serve the items that only this newer dataset has; no training"
+    )
 
 
 def bench(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `tfrec bench`."""
-    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate, prepare, encode")
+    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate, prepare, encode, serve")
     parser.add_argument("--data", metavar="DATA", help="dataset, or log, to measure on (default: synthetic data)")
     parser.add_argument(
         "--rows", type=int, nargs="+", metavar="N", help="prepare: lengths of the logs (default: 2000000)"

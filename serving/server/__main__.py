@@ -18,7 +18,8 @@ def main(argv: list[str] | None = None) -> int:
         Exit status: 0 after a signal, 1 with one clear line on stderr if the server can't start.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m serving.server", description="Serve SavedModels through TensorFlow Serving's gRPC API."
+        prog="python -m serving.server",
+        description="Serve SavedModels through TensorFlow Serving's API, gRPC and REST.",
     )
     options.add_arguments(parser)
     args = parser.parse_args(argv)

@@ -1,24 +1,45 @@
 """Errors of the server: those that a request is answered with, and those that keep it from starting."""
 
-import grpc
+import enum
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _MAX_MESSAGE_BYTES = 1024
 
 
 class StartupError(Exception):
-    """The server can't start; the message is one clear line."""
+    """The server can't start, or a configuration can't be taken over; the message is one clear line."""
+
+
+class Code(enum.IntEnum):
+    """Status codes; gRPC and TensorFlow number them alike."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
 
 
 class StatusError(Exception):
     """A request is answered with this status.
 
     Args:
-        code: The gRPC status code.
+        code: The status code.
         message: The text, as TensorFlow Serving words it where it has a word for it.
     """
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+    def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -26,22 +47,25 @@ class StatusError(Exception):
 
 def invalid_argument(message: str) -> StatusError:
     """Returns an INVALID_ARGUMENT status."""
-    return StatusError(grpc.StatusCode.INVALID_ARGUMENT, message)
+    return StatusError(Code.INVALID_ARGUMENT, message)
 
 
 def not_found(message: str) -> StatusError:
     """Returns a NOT_FOUND status."""
-    return StatusError(grpc.StatusCode.NOT_FOUND, message)
+    return StatusError(Code.NOT_FOUND, message)
+
+
+_KNOWN = frozenset(Code)
 
 
 def from_number(number: int, message: str) -> StatusError:
     """Returns the status of an error that TensorFlow raised.
 
     Args:
-        number: The error's code; TensorFlow and gRPC number them alike.
+        number: The error's code.
         message: The error's message.
     """
-    return StatusError(_CODES.get(number, grpc.StatusCode.UNKNOWN), message)
+    return StatusError(Code(number) if number in _KNOWN else Code.UNKNOWN, message)
 
 
 def clipped(message: str) -> str:

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
-
+from serving.server.config_files import parse_text, read_text
 from serving.server.errors import StartupError
+from serving.server.messages import ModelServerConfig
 
 _PLATFORM = "tensorflow"
 _log = logging.getLogger(__name__)
@@ -112,10 +111,22 @@ def parse(text: str, where: str = "models.config") -> list[ModelSettings]:
     Raises:
         StartupError: The text is no ModelServerConfig, lists no model, or TensorFlow Serving would refuse a model.
     """
-    try:
-        config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    except (text_format.ParseError, UnicodeError, ValueError, TypeError) as error:
-        raise StartupError(f"{where}: not a text ModelServerConfig: {str(error).splitlines()[0]}") from error
+    return from_message(parse_text(text, ModelServerConfig, where), where)
+
+
+def from_message(config: Any, where: str) -> list[ModelSettings]:
+    """Reads a ModelServerConfig.
+
+    Args:
+        config: The message.
+        where: What to call it in messages.
+
+    Returns:
+        The models in its order; at least one.
+
+    Raises:
+        StartupError: It lists no model, or TensorFlow Serving would refuse a model.
+    """
     if config.WhichOneof("config") == "custom_model_config":
         raise StartupError(f"{where}: custom_model_config is not supported; list the models in model_config_list")
     models = [_settings(model, where) for model in config.model_config_list.config]
@@ -141,13 +152,7 @@ def read(path: Path) -> list[ModelSettings]:
     Raises:
         StartupError: The file can't be read, or `parse` refuses what it holds.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StartupError(f"can't read {path}: {error.strerror}") from error
-    except UnicodeError as error:
-        raise StartupError(f"{path}: not a text ModelServerConfig: not UTF-8") from error
-    return parse(text, str(path))
+    return parse(read_text(path), str(path))
 
 
 def single(name: str, base_path: Path) -> list[ModelSettings]:

@@ -63,18 +63,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="address to listen on; 0.0.0.0 opens the server to the network (default: %(default)s)",
     )
     parser.add_argument(
-        "--grpc-workers",
-        type=_int_between(1, 1024),
-        default=32,
-        metavar="N",
-        help="requests that are worked on at the same time; more wait (default: %(default)s)",
+        "--rest-port",
+        type=_int_between(0, 65535),
+        metavar="PORT",
+        help="port of the REST API; 0 takes a free one (default: 8501, or a free one if --grpc-port is 0)",
+    )
+    parser.add_argument("--no-rest", action="store_true", help="no REST API and no metrics")
+    parser.add_argument(
+        "--enable-batching", action="store_true", help="run requests that wait at the same time as one batch"
     )
     parser.add_argument(
-        "--max-request-mib",
-        type=_int_between(1, 2047),
-        default=1024,
-        metavar="MIB",
-        help="largest request; a larger one is answered with RESOURCE_EXHAUSTED (default: %(default)s)",
+        "--batching-parameters", metavar="FILE", help="enable batching with this text BatchingParameters"
+    )
+    parser.add_argument(
+        "--monitoring-config",
+        metavar="FILE",
+        help="text MonitoringConfig (default: Prometheus at /monitoring/prometheus/metrics of the REST port)",
+    )
+    parser.add_argument("--ssl-config", metavar="FILE", help="text SSLConfig: TLS on the gRPC port")
+    parser.add_argument("--health", action="store_true", help="also answer grpc.health.v1 on the gRPC port")
+    parser.add_argument(
+        "--poll-seconds",
+        type=_seconds,
+        default=1.0,
+        metavar="S",
+        help="how often versions and --models are looked at again (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--load-retries",
+        type=_int_between(0, 1000),
+        default=5,
+        metavar="N",
+        help="how often loading a version is tried again (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--load-retry-seconds", type=_seconds, default=1.0, metavar="S", help="pause before that (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--model-threads",
+        type=_int_between(1, 1024),
+        default=8,
+        metavar="N",
+        help="requests that a version works on at the same time; more wait (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--intra-op-threads",
+        type=_int_between(0, 1024),
+        default=1,
+        metavar="N",
+        help="threads that one op may use; 0: all processors, as TensorFlow Serving does. With 1, requests that come "
+        "together share the processors without getting in each other's way (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rest-timeout-seconds",
+        type=_seconds,
+        default=30.0,
+        metavar="S",
+        help="time that a REST client has to send a request, and the model to answer it (default: %(default)s)",
     )
     parser.add_argument(
         "--drain-seconds",
@@ -83,3 +128,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="time that requests under way have to finish after SIGTERM or SIGINT (default: %(default)s)",
     )
+    for flag, default, high, metavar, what in (
+        ("--max-request-mib", 1024, 2047, "MIB", "largest request"),
+        ("--max-requests", 4096, 1 << 20, "N", "requests under way at the same time; more are told to try again"),
+        ("--max-pending-mib", 4096, 1 << 20, "MIB", "the same for the sum of their sizes"),
+        ("--max-batch-rows", 1 << 20, 1 << 30, "N", "rows of one request: users, histories, examples"),
+        ("--max-columns", 1 << 20, 1 << 30, "N", "second axis of an input: items of a history, candidates"),
+    ):
+        parser.add_argument(
+            flag, type=_int_between(1, high), default=default, metavar=metavar, help=f"{what} (default: %(default)s)"
+        )

@@ -1,47 +1,59 @@
-"""tensorflow.serving.PredictionService: Predict and GetModelMetadata.
+"""tensorflow.serving.PredictionService: Predict, Classify, Regress, MultiInference and GetModelMetadata."""
 
-Classify, Regress and MultiInference aren't there yet: gRPC answers UNIMPLEMENTED for a method without a handler.
-"""
+import base64
 
 import grpc
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
-from serving.server import predict, rpc
+from serving import wire
+from serving.server import rpc
 from serving.server.errors import invalid_argument
-from serving.server.manager import Manager
+from serving.server.frames import Method
+from serving.server.messages import Addressed, AddressedTasks
+from serving.server.router import Router
 
 SERVICE = "tensorflow.serving.PredictionService"
 _SIGNATURE_DEF = "signature_def"
+_SIGNATURE_DEF_TYPE = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+_METHODS = {
+    "Predict": (Method.PREDICT, "tensorflow.serving.PredictRequest"),
+    "Classify": (Method.CLASSIFY, "tensorflow.serving.ClassificationRequest"),
+    "Regress": (Method.REGRESS, "tensorflow.serving.RegressionRequest"),
+}
 
 
 class PredictionService:
     """The methods of the service.
 
     Args:
-        manager: Finds the servables.
+        router: Passes requests on to the models.
     """
 
-    def __init__(self, manager: Manager) -> None:
-        self._manager = manager
+    def __init__(self, router: Router) -> None:
+        self._router = router
 
-    def predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
-        """Runs a signature on the request's tensors.
+    def _addressed(self, method: Method, name: str) -> rpc.Handler:
+        async def handle(data: bytes, deadline: float | None) -> bytes:
+            request = rpc.parse(Addressed, data, name)
+            if not request.HasField("model_spec"):
+                raise invalid_argument("Missing ModelSpec")
+            return await self._router.call(method, request.model_spec, data, deadline)
 
-        Raises:
-            StatusError: As `Manager.resolve` and `predict.predict` say.
-        """
-        if not request.HasField("model_spec"):
-            raise invalid_argument("Missing ModelSpec")
-        return predict.predict(self._manager.resolve(request.model_spec), request)
+        return handle
 
-    def get_model_metadata(
-        self, request: get_model_metadata_pb2.GetModelMetadataRequest
-    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+    async def multi_inference(self, data: bytes, deadline: float | None) -> bytes:
+        """Runs several signatures of one model on the same examples."""
+        tasks = rpc.parse(AddressedTasks, data, "tensorflow.serving.MultiInferenceRequest").tasks
+        if not tasks:
+            raise invalid_argument("Inference request must have at least one task.")
+        return await self._router.call(Method.MULTI_INFERENCE, tasks[0].model_spec, data, deadline)
+
+    async def get_model_metadata(self, data: bytes, _deadline: float | None) -> bytes:
         """Returns the signatures of a version, packed as SignatureDefMap.
 
         Raises:
             StatusError: INVALID_ARGUMENT for a field other than `signature_def`, or as `Manager.resolve` says.
         """
+        request = rpc.parse(wire.GetModelMetadataRequest, data, "tensorflow.serving.GetModelMetadataRequest")
         if not request.HasField("model_spec"):
             raise invalid_argument("Missing ModelSpec")
         if not request.metadata_field:
@@ -49,22 +61,17 @@ class PredictionService:
         for field in request.metadata_field:
             if field != _SIGNATURE_DEF:
                 raise invalid_argument(f"Metadata field {field} is not supported")
-        servable = self._manager.resolve(request.model_spec)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        for name, definition in servable.signature_defs.items():
-            signatures.signature_def[name].CopyFrom(definition)
-        response = get_model_metadata_pb2.GetModelMetadataResponse()
-        response.model_spec.name = servable.name
-        response.model_spec.version.value = servable.version
-        response.metadata[_SIGNATURE_DEF].Pack(signatures)
-        return response
+        version, link = self._router.manager.resolve(request.model_spec)
+        response = wire.GetModelMetadataResponse()
+        response.model_spec.name = request.model_spec.name
+        response.model_spec.version.value = version
+        packed = response.metadata[_SIGNATURE_DEF]
+        packed.type_url, packed.value = _SIGNATURE_DEF_TYPE, base64.b64decode(link.describe()["metadata"])
+        return response.SerializeToString()
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Returns the service for a gRPC server."""
-        return grpc.method_handlers_generic_handler(
-            SERVICE,
-            {
-                "Predict": rpc.unary(self.predict, predict_pb2.PredictRequest),
-                "GetModelMetadata": rpc.unary(self.get_model_metadata, get_model_metadata_pb2.GetModelMetadataRequest),
-            },
-        )
+        methods = {name: rpc.unary(self._addressed(*how)) for name, how in _METHODS.items()}
+        methods["MultiInference"] = rpc.unary(self.multi_inference)
+        methods["GetModelMetadata"] = rpc.unary(self.get_model_metadata)
+        return grpc.method_handlers_generic_handler(SERVICE, methods)

@@ -1,57 +1,58 @@
-"""From bytes on the wire to a function and back: parsing, deadlines and errors of every method, in one place."""
+"""From bytes on the wire to a function and back: parsing, deadlines and errors of every gRPC method, in one place."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from serving.server.errors import StatusError, clipped, invalid_argument
+from serving.server.errors import Code, StatusError, clipped, invalid_argument
 
 _log = logging.getLogger(__name__)
+_STATUS = {code.value[0]: code for code in grpc.StatusCode}
+
+Handler = Callable[[bytes, float | None], Awaitable[bytes]]
+"""Takes a serialized request and its deadline on the monotonic clock; raises StatusError for an answer that is one."""
 
 
-def _parse(request_class: Any, data: bytes) -> Any:
+def parse(request_class: Any, data: bytes, name: str) -> Any:
+    """Parses a request.
+
+    Args:
+        request_class: Its class, or one that declares the fields that matter here.
+        data: The bytes.
+        name: The message's official name.
+
+    Raises:
+        StatusError: The bytes are no such message.
+    """
     try:
         return request_class.FromString(data)
     except (DecodeError, UnicodeError) as error:
-        raise invalid_argument(f"the request is not a {request_class.DESCRIPTOR.full_name}") from error
+        raise invalid_argument(f"the request is not a {name}") from error
 
 
-def _check_deadline(context: grpc.ServicerContext) -> None:
-    remaining = context.time_remaining()
-    if not context.is_active() or (remaining is not None and remaining <= 0):
-        raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the request was worked on")
-
-
-def unary(function: Callable[[Any], Any], request_class: Any) -> grpc.RpcMethodHandler:
+def unary(function: Handler) -> grpc.RpcMethodHandler:
     """Makes a gRPC method of a function.
 
-    The bytes are parsed here and not by gRPC, which would log a traceback for each request that isn't a message.
-    A request that waited until its deadline is not begun; one that was begun runs to its end, since a session can't be
-    interrupted, and gRPC drops the late answer.
-
-    Args:
-        function: Takes a request and returns a response; raises StatusError for an answer that is an error.
-        request_class: The request's message class.
+    Bytes are parsed by the function and not by gRPC, which would log a traceback for each request that isn't a message.
 
     Returns:
         A handler whose errors are statuses: whatever the function raises, the server goes on.
     """
 
-    def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
+    async def handle(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
         try:
-            _check_deadline(context)
-            request = _parse(request_class, data)
-            return function(request).SerializeToString()
+            left = context.time_remaining()
+            return await function(data, None if left is None else time.monotonic() + left)
         except StatusError as error:
-            status, message = error.code, error.message
-        except MemoryError:
-            status, message = grpc.StatusCode.RESOURCE_EXHAUSTED, "the request needs more memory than there is"
+            code, message = error.code, error.message
         except Exception as error:
             _log.exception("a request failed in an unforeseen way")
-            status, message = grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}"
-        return context.abort(status, clipped(message))
+            code, message = Code.INTERNAL, f"{type(error).__name__}: {error}"
+        await context.abort(_STATUS[code], clipped(message))
+        raise AssertionError("abort raises")
 
     return grpc.unary_unary_rpc_method_handler(handle)

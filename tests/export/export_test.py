@@ -1,5 +1,6 @@
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from tests.training.train_test import SMALL
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.errors import ExportError
 from tfrec_zoo.export.export_run import export_run
-from tfrec_zoo.export.gate import compare, golden_requests, live_answers, replay_in_session
+from tfrec_zoo.export.gate import check_parts, compare, live_answers, replay_in_session, replay_over_grpc
+from tfrec_zoo.export.golden_requests import golden_requests
+from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.servable import Servable
 from tfrec_zoo.models.bert4rec import Bert4Rec
 from tfrec_zoo.training.train import train
@@ -30,16 +33,38 @@ def model(spec: DatasetSpec) -> Bert4Rec:
 @pytest.fixture(scope="module")
 def saved(model: Bert4Rec, spec: DatasetSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "model"
-    Servable(model, spec, max_k=50).save(str(path))
+    Servable(model, ItemCatalogue.of_dataset(spec), max_k=50).save(str(path))
     return path
 
 
-def ask(saved: Path, signature: str, **request: list) -> dict:
-    """One request in a Session of a clean process, beside requests that keep the other signatures busy."""
-    filler = {"history": [[""]], "candidates": [[""]]}
-    requests = [{"signature": signature, "inputs": request}]
-    requests += [{"signature": name, "inputs": filler} for name in ("serving_default", "recommend", "score")]
-    return replay_in_session(saved, requests)[0]
+class Session:
+    """A TF1 Session on a SavedModel: the way of a server without its process."""
+
+    def __init__(self, saved: Path):
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        with self._session.graph.as_default():
+            loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(saved))
+        self._signatures = loaded.signature_def
+
+    def __call__(self, signature: str, **request: object) -> dict:
+        info = self._signatures[signature]
+        types = {"string": object, "bool": bool}
+        feed = {
+            each.name: np.array(request[alias], types[tf.as_dtype(each.dtype).name])
+            for alias, each in info.inputs.items()
+        }
+        fetches = {alias: each.name for alias, each in info.outputs.items()}
+        outputs = self._session.run(fetches, feed)
+        return {alias: text_lists(value) for alias, value in outputs.items()}
+
+
+def text_lists(value: np.ndarray) -> list:
+    return [[each.decode() for each in row] for row in value] if value.dtype == object else value.tolist()
+
+
+@pytest.fixture(scope="module")
+def ask(saved: Path) -> Session:
+    return Session(saved)
 
 
 def expected_ranking(model: Bert4Rec, spec: DatasetSpec, history: list[str]) -> tuple[list[str], list[float]]:
@@ -51,11 +76,11 @@ def expected_ranking(model: Bert4Rec, spec: DatasetSpec, history: list[str]) -> 
     return [items[column] for column in order], [float(scores[column]) for column in order]
 
 
-def test_recommend_ranks_unseen_items_as_the_live_model(saved: Path, model: Bert4Rec, spec: DatasetSpec) -> None:
+def test_recommend_ranks_unseen_items_as_the_live_model(ask: Session, model: Bert4Rec, spec: DatasetSpec) -> None:
     items = spec.vocabulary("item")
     histories = [items[3:6], ["nobody", *items[:20], "nothing"], [items[-1]]]
     width = max(map(len, histories)) + 3
-    answer = ask(saved, "recommend", history=[[""] * (width - len(row)) + row for row in histories])
+    answer = ask("recommend", history=[[""] * (width - len(row)) + row for row in histories])
     for row, history in enumerate(histories):
         ranked, scores = expected_ranking(model, spec, history)
         assert answer["item_ids"][row] == ranked + [""] * (50 - len(ranked))
@@ -64,15 +89,15 @@ def test_recommend_ranks_unseen_items_as_the_live_model(saved: Path, model: Bert
         assert not answer["fallback"][row]
 
 
-def test_padding_anywhere_changes_nothing(saved: Path, spec: DatasetSpec) -> None:
+def test_padding_anywhere_changes_nothing(ask: Session, spec: DatasetSpec) -> None:
     a, b, c = spec.vocabulary("item")[:3]
-    answer = ask(saved, "recommend", history=[["", "", a, b, c], [a, "", b, c, ""], [a, "?", b, "?", c]])
+    answer = ask("recommend", history=[["", "", a, b, c], [a, "", b, c, ""], [a, "?", b, "?", c]])
     assert answer["item_ids"][0] == answer["item_ids"][1] == answer["item_ids"][2]
 
 
 @pytest.mark.parametrize("history", [[[""]], [["nobody", "nothing"]], [[]]])
-def test_a_user_with_nothing_known_gets_the_popular_items(saved: Path, spec: DatasetSpec, history: list) -> None:
-    answer = ask(saved, "recommend", history=history)
+def test_a_user_with_nothing_known_gets_the_popular_items(ask: Session, spec: DatasetSpec, history: list) -> None:
+    answer = ask("recommend", history=history)
     assert answer["fallback"] == [True]
     assert answer["item_ids"][0][: spec.catalog_size] == spec.vocabulary("item")
     counts = np.array(spec.item_counts)
@@ -80,7 +105,9 @@ def test_a_user_with_nothing_known_gets_the_popular_items(saved: Path, spec: Dat
 
 
 def test_an_empty_batch_is_answered(model: Bert4Rec, spec: DatasetSpec) -> None:
-    answer = Servable(model, spec, max_k=5).functions["recommend"](tf.zeros((0, 3), tf.string))
+    answer = Servable(model, ItemCatalogue.of_dataset(spec), max_k=5).functions["recommend"](
+        tf.zeros((0, 3), tf.string)
+    )
     assert {name: value.shape.as_list() for name, value in answer.items()} == {
         "item_ids": [0, 5],
         "scores": [0, 5],
@@ -88,19 +115,19 @@ def test_an_empty_batch_is_answered(model: Bert4Rec, spec: DatasetSpec) -> None:
     }
 
 
-def test_score_gives_what_recommend_ranks_by(saved: Path, model: Bert4Rec, spec: DatasetSpec) -> None:
+def test_score_gives_what_recommend_ranks_by(ask: Session, model: Bert4Rec, spec: DatasetSpec) -> None:
     items = spec.vocabulary("item")
     history, candidates = items[2:9], [items[30], "nobody", items[2], "", items[30]]
-    scores = ask(saved, "score", history=[history], candidates=[candidates])["scores"][0]
+    scores = ask("score", history=[history], candidates=[candidates])["scores"][0]
     live = model.score(np.arange(2, 9, dtype=np.int32)[None] + FIRST_ITEM_ID).numpy()[0]
     np.testing.assert_allclose(scores, [live[30], LOWEST, live[2], LOWEST, live[30]], atol=1e-5)
 
 
 def test_narrow_answers_hold_the_best(model: Bert4Rec, spec: DatasetSpec, tmp_path: Path) -> None:
-    Servable(model, spec, max_k=3).save(str(tmp_path / "narrow"))
+    Servable(model, ItemCatalogue.of_dataset(spec), max_k=3).save(str(tmp_path / "narrow"))
     history = spec.vocabulary("item")[:4]
     ranked, _ = expected_ranking(model, spec, history)
-    assert ask(tmp_path / "narrow", "recommend", history=[history])["item_ids"] == [ranked[:3]]
+    assert Session(tmp_path / "narrow")("recommend", history=[history])["item_ids"] == [ranked[:3]]
 
 
 def test_the_vocabulary_is_an_asset_and_no_optimizer_is_saved(saved: Path, spec: DatasetSpec) -> None:
@@ -109,9 +136,81 @@ def test_the_vocabulary_is_an_asset_and_no_optimizer_is_saved(saved: Path, spec:
     assert not [name for name in names if "optimizer" in name or "adam" in name.lower()]
 
 
-def test_the_gate_refuses_other_answers(saved: Path, model: Bert4Rec, spec: DatasetSpec) -> None:
-    requests = golden_requests(spec, users=4)
-    answers = live_answers(Servable(model, spec, max_k=50), requests)
+OTHERS = {"encode", "recommend_filtered", "serving_examples"}
+
+
+def test_filters(ask: Session, model: Bert4Rec, spec: DatasetSpec) -> None:
+    items = spec.vocabulary("item")
+    history = items[3:6]
+    ranked, _ = expected_ranking(model, spec, history)
+    rows: list[tuple[list, bool, list]] = [
+        (["", ""], True, ["", ""]),
+        ([ranked[0], "nobody"], True, ["", ""]),
+        (["", ""], False, [items[4], ranked[7]]),
+        (["", ""], True, [items[4], ranked[7]]),
+        (["", ""], True, ["nobody", ""]),
+    ]
+    answer = ask(
+        "recommend_filtered",
+        history=[history] * len(rows),
+        exclude=[exclude for exclude, _, _ in rows],
+        exclude_seen=[seen for _, seen, _ in rows],
+        allow=[allow for _, _, allow in rows],
+    )
+    found = [[item for item in row if item] for row in answer["item_ids"]]
+    assert found[0] == ask("recommend", history=[history])["item_ids"][0][: len(found[0])] == ranked[:50]
+    assert found[1] == ranked[1:51]
+    assert set(found[2]) == {items[4], ranked[7]}
+    assert found[3:] == [[ranked[7]], []]
+    assert answer["scores"][4] == [LOWEST] * 50
+
+
+def test_a_user_with_nothing_known_is_filtered_too(ask: Session, spec: DatasetSpec) -> None:
+    items = spec.vocabulary("item")
+    filters = {"exclude": [items[:1]], "exclude_seen": [True], "allow": [[""]]}
+    answer = ask("recommend_filtered", history=[["nobody"]], **filters)
+    assert answer["fallback"] == [True]
+    assert [item for item in answer["item_ids"][0] if item] == items[1:51]
+
+
+def test_records_of_the_beam_job_are_answered_as_their_histories(ask: Session, spec: DatasetSpec) -> None:
+    records = [each.numpy() for each in tf.data.TFRecordDataset(spec.paths("sequences", "test")).take(5)]
+    answer = ask("serving_examples", examples=[*records, b""])
+    items = spec.vocabulary("item")
+    for row, record in enumerate(records):
+        features = tf.train.Example.FromString(record).features.feature
+        history = [items[each - 4] for each in features["items"].int64_list.value if each >= 4]
+        seen = {items[each - 4] for each in features["seen"].int64_list.value if each >= 4}
+        assert not seen & set(answer["item_ids"][row])
+        alone = ask("recommend", history=[history])
+        assert answer["item_ids"][row] == alone["item_ids"][0]
+        np.testing.assert_allclose(answer["scores"][row], alone["scores"][0], atol=1e-5)
+    assert answer["fallback"] == [False] * 5 + [True]
+    outside = tf.train.Example()
+    outside.features.feature["items"].int64_list.value.extend([-7, 2**62, 4 + spec.catalog_size])
+    assert ask("serving_examples", examples=[outside.SerializeToString()])["fallback"] == [True]
+
+
+def test_vectors_make_the_scores(ask: Session, model: Bert4Rec, spec: DatasetSpec) -> None:
+    items = spec.vocabulary("item")
+    vectors = np.array(ask("encode", history=[["", *items[2:9]], ["nobody", *items[1:8]]])["vectors"])
+    table = np.array(model.backbone.embedding.item_embeddings)[FIRST_ITEM_ID:]
+    scores = ask("score", history=[["", *items[2:9]], items[:8]], candidates=[items, items])["scores"]
+    np.testing.assert_allclose(vectors[0] @ table.T + np.array(model.projection.bias), scores[0], atol=1e-4)
+    assert vectors.shape == (2, table.shape[1])
+
+
+@pytest.fixture(scope="module")
+def golden(model: Bert4Rec, spec: DatasetSpec) -> tuple[list, list]:
+    """Requests of every signature, and the live model's answers."""
+    catalogue = ItemCatalogue.of_dataset(spec)
+    servable = Servable(model, catalogue, max_k=50)
+    requests = golden_requests(spec, catalogue, ["serving_default", "recommend", "score", *sorted(OTHERS)], users=4)
+    return requests, live_answers(servable, requests)
+
+
+def test_the_gate_refuses_other_answers(saved: Path, golden: tuple[list, list]) -> None:
+    requests, answers = golden
     seen = replay_in_session(saved, requests)
     compare(requests, answers, seen)
 
@@ -121,7 +220,7 @@ def test_the_gate_refuses_other_answers(saved: Path, model: Bert4Rec, spec: Data
         compare(requests, answers, worse)
     swapped = copy.deepcopy(seen)
     swapped[0]["item_ids"][0][:2] = swapped[0]["item_ids"][0][1::-1]
-    with pytest.raises(ExportError, match="'serving_default', row 0: item_ids differ"):
+    with pytest.raises(ExportError, match="'serving_default', row 0: the item_ids differ"):
         compare(requests, answers, swapped)
     silent = copy.deepcopy(seen)
     del silent[1]["fallback"]
@@ -154,36 +253,171 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workdir
 
 
-def test_export_publishes_whole_versions_in_order(run: Path, data: Path, tmp_path: Path, spec: DatasetSpec) -> None:
-    folder = tmp_path / "bert4rec"
-    first, second = (export_run(run, data, folder) for _ in range(2))
+@pytest.fixture(scope="module")
+def newer(spec: DatasetSpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset with three new items, of which new-0 is by far the most popular."""
+    import beam_jobs
+
+    folder, items = tmp_path_factory.mktemp("newer"), spec.vocabulary("item")
+    rows = [f"n{user},{items[user % 5]},{user}" for user in range(30)]
+    rows += [f"n{user},new-{user % 3 if user > 20 else 0},{100 + user}" for user in range(30)]
+    rows += [f"n{user},{items[column]},{1000 - 100 * column + user}" for user in range(30) for column in (8, 9)]
+    (folder / "log.csv").write_text("user_id,item_id,timestamp\n" + "\n".join(rows) + "\n")
+    options = beam_jobs.PrepareOptions(input=(str(folder / "log.csv"),), output=str(folder / "DATA"), quiet=True)
+    beam_jobs.prepare(options)
+    return folder / "DATA"
+
+
+@pytest.fixture(scope="module")
+def published(run: Path, data: Path, newer: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict]]:
+    """Two versions, the second one with the items of a newer dataset; and what `export_run` said of them."""
+    folder = tmp_path_factory.mktemp("published") / "bert4rec"
+    first = export_run(run, data, folder)
+    return folder, [first, export_run(run, data, folder, refresh_items=newer, over_grpc=False)]
+
+
+def test_export_publishes_whole_versions_in_order(published: tuple[Path, list[dict]], spec: DatasetSpec) -> None:
+    folder, (first, second) = published
     assert (first["version"], second["version"]) == (1, 2)
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2"], "nothing temporary stays"
     assert {"path", "version", "bytes", "signatures", "gate"} <= set(first)
-    card = json.loads((folder / "2" / "assets.extra" / "model_card.json").read_text())
+    assert first["gate"] == {"requests": 6, "over_grpc": True, "passed": True}
+    card = json.loads((folder / "1" / "assets.extra" / "model_card.json").read_text())
     assert card["split"]["hash"] == spec.split.hash
     assert card["training"]["best_value"] > 0
+    assert card["dataset"]["vocabulary_hash"] == spec.vocabulary_hash("item")
+    assert card["signatures"] == sorted({"recommend", "score", "serving_default", *OTHERS})
     golden = json.loads((folder / "1" / "assets.extra" / "golden_requests.json").read_text())
-    assert {request["signature"] for request in golden} == {"recommend", "score", "serving_default"}
+    assert {request["signature"] for request in golden} == set(card["signatures"])
 
 
-def test_a_published_version_is_never_replaced(run: Path, data: Path, tmp_path: Path) -> None:
-    export_run(run, data, tmp_path, version=7)
-    with pytest.raises(ExportError, match="7 exists already"):
-        export_run(run, data, tmp_path, version=7)
-    assert export_run(run, data, tmp_path)["version"] == 8
+def test_a_published_version_is_never_replaced(run: Path, data: Path, published: tuple[Path, list[dict]]) -> None:
+    with pytest.raises(ExportError, match="2 exists already"):
+        export_run(run, data, published[0], version=2)
+
+
+def test_warm_up_requests_are_those_of_every_signature(published: tuple[Path, list[dict]]) -> None:
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    file = published[0] / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    logs = [prediction_log_pb2.PredictionLog.FromString(each.numpy()) for each in tf.data.TFRecordDataset(str(file))]
+    requests = [log.predict_log.request for log in logs]
+    assert {each.model_spec.signature_name for each in requests} == {"recommend", "score", "serving_default", *OTHERS}
+    widths = {tf.make_ndarray(each.inputs["history"]).shape for each in requests if "history" in each.inputs}
+    assert {(1, 8), (8, 8), (1, 256)} <= widths
+    assert 20 <= len(logs) <= 1000
+
+
+def test_new_items_are_served_without_training(published: tuple[Path, list[dict]], spec: DatasetSpec) -> None:
+    folder, (_, result) = published
+    assert result["new_items"] == 3
+    before, refreshed = (Session(folder / version) for version in "12")
+    items, new = spec.vocabulary("item"), ["new-0", "new-1", "new-2"]
+    history, candidates = [items[2:9]], [[*items, *new]]
+    old, scores = (ask("score", history=history, candidates=candidates)["scores"][0] for ask in (before, refreshed))
+    np.testing.assert_allclose(scores[:-3], old[:-3], atol=1e-6, err_msg="the weights are the same")
+    assert old[-3:] == [LOWEST] * 3
+    assert min(old[:-3]) < min(scores[-3:]) <= max(scores[-3:]) < max(old[:-3])
+    ranked = refreshed("recommend", history=history)["item_ids"][0]
+    assert set(new) <= set(ranked)
+    # A new item in the history is left out, but tells the model nothing.
+    seen = refreshed("recommend", history=[[*history[0], "new-1"]])
+    assert seen["item_ids"][0][: len(ranked) - 1] == [item for item in ranked if item != "new-1"]
+    assert refreshed("recommend", history=[["new-1"]])["fallback"] == [True]
+    popular = refreshed("recommend", history=[[""]])["item_ids"][0]
+    assert popular.index("new-0") < popular.index("new-1")
+
+
+def test_a_refresh_without_new_items_is_refused(run: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="has no item that the model doesn't know"):
+        export_run(run, data, tmp_path / "m", refresh_items=data)
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+def change_a_weight(version: Path) -> None:
+    """Adds 0.001 to one number of the weights, by way of TensorFlow, so that every checksum is right."""
+    prefix = version / "variables" / "variables"
+    reader = tf.train.load_checkpoint(str(prefix))
+    names = sorted(reader.get_variable_to_shape_map())
+    values = {name: reader.get_tensor(name) for name in names}
+    name = next(name for name in names if np.ndim(values[name]) == 2 and values[name].dtype == np.float32)
+    values[name][5, 3] += 1e-3
+    tensors = [tf.constant(values[name]) for name in names]
+    tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=tensors)
+
+
+def swap_two_lines(version: Path) -> None:
+    vocabulary = version / "assets" / "item.txt"
+    lines = vocabulary.read_text().splitlines()
+    lines[3], lines[30] = lines[30], lines[3]
+    vocabulary.write_text("".join(f"{line}\n" for line in lines))
+
+
+TAMPERING = {
+    "a weight": (change_a_weight, "1 of the weights are not the live model's"),
+    "a vocabulary line": (swap_two_lines, "is not the vocabulary"),
+    "no vocabulary": (
+        lambda version: (version / "assets" / "item.txt").unlink(),
+        "incomplete: it has no assets/item.txt",
+    ),
+    "no weights": (
+        lambda version: (version / "variables" / "variables.data-00000-of-00001").unlink(),
+        "incomplete: its weights cannot be read",
+    ),
+    "no graph": (lambda version: (version / "saved_model.pb").unlink(), "does not run in a TF1 Session"),
+}
+
+
+@pytest.mark.parametrize("part", TAMPERING)
+def test_a_tampered_version_is_refused(
+    saved: Path, model: Bert4Rec, spec: DatasetSpec, golden: tuple[list, list], tmp_path: Path, part: str
+) -> None:
+    tamper, message = TAMPERING[part]
+    version = tmp_path / "1"
+    shutil.copytree(saved, version)
+    catalogue = ItemCatalogue.of_dataset(spec)
+    servable = Servable(model, catalogue, max_k=50)
+    check_parts(version, servable, catalogue)
+    tamper(version)
+
+    def gate() -> None:
+        check_parts(version, servable, catalogue)
+        replay_in_session(version, golden[0])
+
+    with pytest.raises(ExportError, match=message):
+        gate()
+
+
+@pytest.mark.parametrize("part", ["a weight", "a vocabulary line"])
+def test_golden_requests_notice_tampering_too(
+    saved: Path, golden: tuple[list, list], tmp_path: Path, part: str
+) -> None:
+    """Without the comparison of the parts: by what the version answers."""
+    version = tmp_path / "1"
+    shutil.copytree(saved, version)
+    TAMPERING[part][0](version)
+    requests, answers = golden
+    with pytest.raises(ExportError, match="differ from the live model's"):
+        compare(requests, answers, replay_in_session(version, requests))
 
 
 def test_a_refused_version_leaves_nothing(run: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
-    def tampered(saved_model: Path, requests: list) -> list:
-        answers = replay_in_session(saved_model, requests)
-        answers[0]["scores"][0][0] += 1.0
-        return answers
+    save = Servable.save
 
-    monkeypatch.setattr("tfrec_zoo.export.export_run.replay_in_session", tampered)
-    with pytest.raises(ExportError, match="the scores differ"):
+    def save_and_tamper(self: Servable, directory: str) -> None:
+        save(self, directory)
+        change_a_weight(Path(directory))
+
+    monkeypatch.setattr(Servable, "save", save_and_tamper)
+    with pytest.raises(ExportError, match="1 of the weights are not the live model's"):
         export_run(run, data, tmp_path / "bert4rec")
     assert list((tmp_path / "bert4rec").iterdir()) == []
+
+
+def test_a_version_that_no_server_takes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    with pytest.raises(ExportError, match="does not run behind the model server: .*can't be loaded"):
+        replay_over_grpc(tmp_path, [])
 
 
 @pytest.mark.parametrize(("option", "message"), [({"version": 0}, "positive"), ({"max_k": 0}, "at least 1")])

@@ -11,7 +11,9 @@ from tfrec_zoo.config import Config
 from tfrec_zoo.data.sequences import training_batches
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, PAD, DatasetSpec
 from tfrec_zoo.evaluation.evaluator import Evaluator
-from tfrec_zoo.export.gate import compare, golden_requests, live_answers, replay_in_session
+from tfrec_zoo.export.gate import compare, live_answers, replay_in_session
+from tfrec_zoo.export.golden_requests import golden_requests
+from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.servable import Servable
 from tfrec_zoo.models.recommender import SCORES_CATALOGUE, Recommender
 
@@ -117,9 +119,10 @@ def _padding_and_company_change_nothing(model: Recommender, spec: DatasetSpec) -
 
 
 def _answers_the_same_in_a_session(model: Recommender, spec: DatasetSpec, path: Path) -> None:
-    servable = Servable(model, spec, max_k=10)
+    catalogue = ItemCatalogue.of_dataset(spec)
+    servable = Servable(model, catalogue, max_k=10)
     servable.save(str(path))
-    requests = golden_requests(spec, users=8)
+    requests = golden_requests(spec, catalogue, servable.functions, users=8)
     assert {request["signature"] for request in requests} == set(servable.functions)
     compare(requests, live_answers(servable, requests), replay_in_session(path, requests))
 

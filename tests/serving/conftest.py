@@ -1,5 +1,8 @@
 """One server in its own process for all tests of serving, over small models."""
 
+import http.client
+import json
+
 import grpc
 import pytest
 
@@ -9,13 +12,14 @@ from serving.client import Client
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory):
-    """Base paths: recs (versions 1 and 2) and kinds (version 7), beside names that are no versions."""
+    """Base paths: recs (versions 1 and 2), kinds (7) and points (3), beside names that are no versions."""
     from tests.serving import tiny_models
 
     root = tmp_path_factory.mktemp("models")
     for version in (1, 2):
         tiny_models.save_recommender(root / "recs" / str(version), version)
     tiny_models.save_kinds(root / "kinds" / "7")
+    tiny_models.save_pointwise(root / "points" / "3")
     (root / "recs" / ".3.tmp").mkdir()
     (root / "recs" / "0").mkdir()
     (root / "recs" / "notes.txt").write_text("no version")
@@ -32,6 +36,7 @@ def config(models, tmp_path_factory):
             model_version_policy {{ all {{}} }}
             version_labels {{ key: "stable" value: 1 }} version_labels {{ key: "canary" value: 2 }} }}
           config {{ name: "kinds" base_path: "{models}/kinds" model_platform: "tensorflow" }}
+          config {{ name: "points" base_path: "{models}/points" model_platform: "tensorflow" }}
         }}
         """
     )
@@ -47,10 +52,27 @@ def server_log(tmp_path_factory):
 def server(config, server_log):
     with (
         server_log.open("w") as stderr,
-        launcher.running(["--models", str(config), "--port", "0"], timeout=90, stderr=stderr) as running,
+        launcher.running(["--models", str(config), "--port", "0", "--health"], timeout=180, stderr=stderr) as running,
     ):
         yield running
         assert running.process.poll() is None, server_log.read_text()
+
+
+@pytest.fixture(scope="session")
+def rest(server):
+    """Asks the REST API: method, path and body to (status, decoded JSON)."""
+
+    def ask(method, path, body=None):
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection = http.client.HTTPConnection(server.rest_address, timeout=30)
+        try:
+            connection.request(method, path, data)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    return ask
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
-"""GetModelMetadata, GetModelStatus, and the methods that aren't there, through the official stubs."""
+"""GetModelMetadata and GetModelStatus through the official stubs."""
 
 import grpc
 import pytest
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    model_management_pb2,
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
@@ -104,9 +102,3 @@ def test_status_errors(model):
     assert error_of(ask, status(version=7)) == (CODES.NOT_FOUND, "Could not find version 7 of model recs")
     assert error_of(ask, status(label="x")) == (CODES.INVALID_ARGUMENT, "Unrecognized servable version label: x")
     assert error_of(ask, get_model_status_pb2.GetModelStatusRequest()) == (CODES.INVALID_ARGUMENT, "Missing ModelSpec")
-
-
-def test_methods_to_come_are_unimplemented(prediction, model):
-    assert error_of(prediction.Classify, classification_pb2.ClassificationRequest())[0] == CODES.UNIMPLEMENTED
-    reload = model_management_pb2.ReloadConfigRequest()
-    assert error_of(model.HandleReloadConfigRequest, reload)[0] == CODES.UNIMPLEMENTED

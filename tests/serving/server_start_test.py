@@ -166,7 +166,10 @@ def test_options_are_read_without_tensorflow():
 
 def test_the_ready_line(server, server_log):
     lines = server_log.read_text().splitlines()
-    assert lines[0].startswith(f"serving recs (versions 1, 2), kinds (version 7) on {server.address} (gRPC), ready")
+    assert lines[0].startswith(
+        f"serving recs (versions 1, 2), kinds (version 7), points (version 3) on {server.address} (gRPC)"
+        f" and http://{server.rest_address} (REST), ready after "
+    )
 
 
 def test_a_taken_port_is_noticed(server, config):
@@ -193,7 +196,7 @@ def test_sigterm_drains(models, tmp_path):
     """A request under way is answered, a new one is refused, and the exit status is 0."""
     log = tmp_path / "log"
     arguments = ["--model-name", "kinds", "--model-base-path", os.path.relpath(models / "kinds"), "--port", "0"]
-    with log.open("w") as stderr, launcher.running(arguments, timeout=90, stderr=stderr) as server:
+    with log.open("w") as stderr, launcher.running(arguments, timeout=180, stderr=stderr) as server:
         with Client(server.address, timeout=60) as client:
             client.predict("kinds", {"steps": np.array(10, np.int32)}, signature="slow")
             answers = []
@@ -224,7 +227,7 @@ def test_sigint_gives_up_after_the_drain_and_an_end_without_ready_is_an_error(mo
             pass
         arguments = ["--model-base-path", str(models / "kinds"), "--port", "0", "--drain-seconds", "0.2"]
         with (
-            launcher.running(arguments, timeout=90, stderr=stderr) as server,
+            launcher.running(arguments, timeout=180, stderr=stderr) as server,
             Client(server.address, timeout=60) as client,
             futures.ThreadPoolExecutor(1) as pool,
         ):

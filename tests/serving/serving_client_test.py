@@ -1,5 +1,6 @@
 """The light client against the embedded server, and against servers that misbehave."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import pytest
 from tensorflow_serving.apis import predict_pb2
 
 from serving import histories
-from serving.client import Client, Recommendations, ServingError
+from serving.client import AsyncClient, Client, Recommendations, ServingError
 from tests.serving.tiny_models import ITEMS, LOWEST, MAX_K
 
 
@@ -31,6 +32,16 @@ def test_recommend_many_users(client):
     assert users[3].item_ids == ITEMS[15:]
     assert min(users[3].scores) > LOWEST
     assert client.recommend("recs", [], k=2).item_ids == ["item0", "item1"]
+
+
+def test_filters(client):
+    assert client.recommend("recs", ["item0"], k=2, exclude=["item1"]).item_ids == ["item2", "item3"]
+    assert client.recommend("recs", ["item0"], k=2, exclude_seen=False).item_ids == ["item0", "item1"]
+    users = client.recommend("recs", [["item0"], []], k=9, allow=[["item0", "item4"], []], exclude=["item1"])
+    assert users[0].item_ids == ["item4"]
+    assert users[1].item_ids[:2] == ["item0", "item2"]
+    with pytest.raises(ValueError, match="2 histories have 1 lists in allow"):
+        client.recommend("recs", [["item0"], []], allow=[["item1"]])
 
 
 def test_score(client):
@@ -53,6 +64,26 @@ def test_predict(client):
     assert (answer.model, answer.version, answer.signature) == ("kinds", 7, "ints")
     with pytest.raises(ValueError, match="not both"):
         client.predict("recs", {}, version=1, label="x")
+
+
+def test_the_asyncio_client_gives_the_same(server, client):
+    async def ask():
+        async with AsyncClient(server.address, timeout=30) as other:
+            assert await other.recommend("recs", ["item0"], k=3) == client.recommend("recs", ["item0"], k=3)
+            many = await asyncio.gather(*(other.recommend("recs", [item], k=2) for item in ITEMS))
+            assert many == client.recommend("recs", [[item] for item in ITEMS], k=2)
+            assert (await other.score("recs", ["a"], ["x", "xyz"])).tolist() == [2.0, 4.0]
+            assert (await other.predict("kinds", {"x": [1]}, signature="ints"))["y"].tolist() == [2]
+            assert await other.status("recs") == client.status("recs")
+            assert await other.metadata("recs") == client.metadata("recs")
+            with pytest.raises(ServingError, match=r"NOT_FOUND.*list model 'm'"):
+                await other.recommend("m", ["item0"])
+            with pytest.raises(ServingError, match="DEADLINE_EXCEEDED"):
+                await other.predict("kinds", {"steps": np.array(10**6, np.int32)}, signature="slow", timeout=0.1)
+        with pytest.raises(ServingError, match="closed"):
+            await other.status("recs")
+
+    asyncio.run(ask())
 
 
 def test_status_and_metadata(client):

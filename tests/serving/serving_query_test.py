@@ -84,3 +84,13 @@ def test_usage(ask):
         with pytest.raises(SystemExit) as caught:
             ask(*arguments)
         assert caught.value.code == 2
+
+
+def test_filters_and_labels(ask, capsys):
+    def items():
+        return [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]]
+
+    assert ask("recs", "--history", "item0", "-k", "2", "--exclude", "item1,item2", "--label", "stable") == 0
+    assert items() == ["item3", "item4"]
+    assert ask("recs", "--history", "item0", "--allow", "item0,item7") == 0
+    assert items() == ["item7"]

@@ -29,6 +29,20 @@ class Recommender(tf.Module):
         item_ids = tf.where(top.values > LOWEST, tf.gather(items, top.indices), "")
         return {"item_ids": item_ids, "scores": top.values, "fallback": ~tf.reduce_any(seen, axis=1)}
 
+    @tf.function(input_signature=[STRINGS, STRINGS, tf.TensorSpec([None], tf.bool), STRINGS])
+    def recommend_filtered(self, history, exclude, exclude_seen, allow):
+        items = tf.constant(ITEMS)
+
+        def among(texts):
+            return tf.reduce_any(texts[:, :, None] == items[None, None, :], axis=1)
+
+        left_out = among(exclude) | (among(history) & exclude_seen[:, None])
+        left_out |= ~among(allow) & tf.reduce_any(allow != "", axis=1)[:, None]
+        scores = tf.where(left_out, LOWEST, self.version - tf.range(len(ITEMS), dtype=tf.float32))
+        top = tf.math.top_k(scores, MAX_K)
+        item_ids = tf.where(top.values > LOWEST, tf.gather(items, top.indices), "")
+        return {"item_ids": item_ids, "scores": top.values, "fallback": ~tf.reduce_any(among(history), axis=1)}
+
     @tf.function(input_signature=[STRINGS, STRINGS])
     def score(self, history, candidates):
         lengths = tf.cast(tf.strings.length(candidates), tf.float32)
@@ -82,6 +96,42 @@ class Kinds(tf.Module):
         return {"x": tf.while_loop(lambda i, _: i < steps, body, (0, tf.constant(0.5)), parallel_iterations=1)[1]}
 
 
+class Pointwise(tf.Module):
+    """Reads serialized examples with a feature `x`; NaN makes NaN, and nothing else."""
+
+    def _features(self, examples):
+        parsed = tf.io.parse_example(examples, {"x": tf.io.FixedLenFeature([], tf.float32, 0.0)})
+        return parsed["x"]
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def classify(self, inputs):
+        x = self._features(inputs)
+        classes = tf.tile(tf.constant([["no", "yes"]]), [tf.shape(x)[0], 1])
+        return {"classes": classes, "scores": tf.stack([1 - x, x], axis=1)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def regress(self, inputs):
+        return {"outputs": 2 * self._features(inputs)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def predict(self, x):
+        return {"y_bytes": tf.strings.as_string(x), "y": 2 * x}
+
+
+def save_pointwise(path: Path) -> None:
+    model = Pointwise()
+    names = ("classify", "regress", "predict")
+    tf.saved_model.save(model, str(path), signatures={name: getattr(model, name) for name in names})
+    file = path / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    signatures = saved.meta_graphs[0].signature_def
+    for name in ("classify", "regress"):
+        signatures[name].method_name = f"tensorflow/serving/{name}"
+    # Another head over the very same input, for MultiInference.
+    signatures["regress_too"].CopyFrom(signatures["regress"])
+    file.write_bytes(saved.SerializeToString())
+
+
 def save_recommender(path: Path, version: int) -> None:
     model = Recommender(version)
     tf.saved_model.save(
@@ -90,6 +140,7 @@ def save_recommender(path: Path, version: int) -> None:
         signatures={
             "serving_default": model.recommend,
             "recommend": model.recommend,
+            "recommend_filtered": model.recommend_filtered,
             "score": model.score,
             "encode": model.encode,
         },

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "encode": "tfrec_zoo.benchmarks.encoding_cost",
     "evaluate": "tfrec_zoo.benchmarks.evaluation_cost",
     "prepare": "tfrec_zoo.benchmarks.preparation_cost",
+    "serve": "tfrec_zoo.benchmarks.serving_latency",
     "train": "tfrec_zoo.benchmarks.training_throughput",
 }
 WITHOUT_TENSORFLOW = ("prepare",)

@@ -1,10 +1,16 @@
-"""The export gate: golden requests, their answers from the live model, and their replay against the SavedModel.
+"""The export gate: a version is published only if it is the live model, weight by weight and answer by answer.
 
-A version that answers otherwise than the live model is refused and never published.
+Golden requests are replayed against the new version in processes without Keras and without this project: in a TF1
+Session, as TensorFlow Serving runs it, and over gRPC through a server. A version that answers otherwise than the live
+model, that lacks a file, or whose weights or vocabulary are not the live ones is refused and never published.
 """
 
 from __future__ import annotations
 
+import base64
+import collections
+import hashlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -16,81 +22,108 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrec_zoo.data.sequences import evaluation_batches
-from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.errors import ExportError
-from tfrec_zoo.export.servable import DEFAULT_SIGNATURE, Servable
+from tfrec_zoo.export.golden_requests import Request
+from tfrec_zoo.export.item_catalogue import ItemCatalogue
+from tfrec_zoo.export.servable import Servable
 
 TOLERANCE = 1e-4
 """Largest accepted difference of a score; items whose scores are closer may change places."""
 
-Request = dict[str, Any]
+Answers = list[dict[str, Any]]
 
 # By its path, never imported: it makes the import of this project impossible.
 _REPLAY = Path(__file__).with_name("session_replay.py")
 
 
-def golden_requests(spec: DatasetSpec, users: int = 32) -> list[Request]:
-    """Requests for every signature: real histories of the test part, an unknown item, an unknown user.
-
-    Args:
-        spec: The dataset.
-        users: How many real histories.
-
-    Returns:
-        Dicts with "signature" and "inputs", JSON-ready.
-    """
-    items = spec.vocabulary("item")
-    histories: list[list[str]] = []
-    if spec.records("sequences", "test"):
-        batch = next(iter(evaluation_batches(spec, "test", users)))
-        histories = [[items[i - FIRST_ITEM_ID] for i in row if i >= FIRST_ITEM_ID] for row in batch["history"].numpy()]
-    unknown = "never seen\u2063"  # an invisible separator: no catalogue has this id
-    histories += [[unknown], [unknown, items[0], unknown], [items[-1]], list(reversed(items[:5])), []]
-    width = max(len(row) for row in histories)
-    padded = [[""] * (width - len(row)) + row for row in histories]
-    candidates = [[*items[:20], unknown, ""] for _ in padded]
-    return [
-        {"signature": DEFAULT_SIGNATURE, "inputs": {"history": padded}},
-        {"signature": "recommend", "inputs": {"history": padded[:1]}},
-        {"signature": "score", "inputs": {"history": padded, "candidates": candidates}},
-    ]
-
-
-def live_answers(servable: Servable, requests: Sequence[Request]) -> list[dict[str, Any]]:
+def live_answers(servable: Servable, requests: Sequence[Request]) -> Answers:
     """Answers of the live model, computed in this process by the signatures' own Python code, one op at a time."""
     answers = []
     for request in requests:
-        inputs = {alias: tf.constant(value, tf.string) for alias, value in request["inputs"].items()}
-        outputs = servable.functions[request["signature"]].python_function(**inputs)
+        function = servable.functions[request["signature"]]
+        types = {spec.name: spec.dtype for spec in function.input_signature}
+        inputs = {alias: tf.constant(_decoded(value), types[alias]) for alias, value in request["inputs"].items()}
+        outputs = function.python_function(**inputs)
         answers.append({alias: _to_lists(value.numpy()) for alias, value in outputs.items()})
     return answers
 
 
-def replay_in_session(saved_model: Path, requests: Sequence[Request]) -> list[dict[str, Any]]:
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(each) for each in value]
+    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value
+
+
+def replay_in_session(saved_model: Path, requests: Sequence[Request]) -> Answers:
     """Answers of a SavedModel in a TF1 Session of a fresh process without Keras and without this project.
 
     Raises:
         ExportError: It does not load, or a signature fails.
     """
+    # -I: neither the working directory nor PYTHONPATH can bring the project in.
+    command = [sys.executable, "-I", str(_REPLAY), str(saved_model)]
+    return _replay(command, requests, "in a TF1 Session, so TensorFlow Serving could not run it")
+
+
+def replay_over_grpc(base_path: Path, requests: Sequence[Request]) -> Answers:
+    """Answers of the one version under a base path, through a server and its gRPC API.
+
+    Raises:
+        ExportError: The server refuses the version or a request.
+    """
+    command = [sys.executable, "-m", "serving.replay", str(base_path)]
+    return _replay(command, requests, "behind the model server")
+
+
+def can_serve() -> bool:
+    """Whether the extra [serving] is installed, so that the gate can ask over gRPC."""
+    return all(importlib.util.find_spec(name) for name in ("serving", "grpc", "h11", "tensorflow_serving"))
+
+
+def _replay(command: list[str], requests: Sequence[Request], where: str) -> Answers:
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / "requests.json", Path(folder) / "answers.json"
         asked.write_text(json.dumps(list(requests)), encoding="utf-8")
-        # -I: neither the working directory nor PYTHONPATH can bring the project in.
-        command = [sys.executable, "-I", str(_REPLAY), str(saved_model), str(asked), str(answered)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, str(asked), str(answered)], capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ExportError(
-                f"the SavedModel does not run in a TF1 Session, so TensorFlow Serving could not run it: {reason}"
-            )
+            raise ExportError(f"the SavedModel does not run {where}: {reason}")
         return json.loads(answered.read_text(encoding="utf-8"))
+
+
+def check_parts(saved_model: Path, servable: Servable, catalogue: ItemCatalogue) -> None:
+    """Refuses a SavedModel whose weights or vocabulary are not, to the last bit, the live ones.
+
+    Raises:
+        ExportError: Says what is missing or differs.
+    """
+    try:
+        reader = tf.train.load_checkpoint(str(saved_model / "variables" / "variables"))
+        stored = collections.Counter(
+            _digest(reader.get_tensor(name)) for name in reader.get_variable_to_shape_map() if name.endswith("_VALUE")
+        )
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ExportError(f"{saved_model} is incomplete: its weights cannot be read: {said}") from error
+    missing = collections.Counter(_digest(variable.numpy()) for variable in servable.variables) - stored
+    if missing:
+        raise ExportError(f"{saved_model}: {missing.total()} of the weights are not the live model's.")
+    asset = saved_model / "assets" / catalogue.vocabulary.name
+    if not asset.is_file():
+        raise ExportError(f"{saved_model} is incomplete: it has no assets/{asset.name}.")
+    if asset.read_bytes() != catalogue.vocabulary.read_bytes():
+        raise ExportError(f"{asset} is not the vocabulary that the model was trained with.")
+
+
+def _digest(value: np.ndarray) -> str:
+    value = np.ascontiguousarray(value)
+    return hashlib.sha256(f"{value.dtype} {value.shape} ".encode() + value.tobytes()).hexdigest()
 
 
 def compare(requests: Sequence[Request], expected: Sequence[dict], seen: Sequence[dict]) -> None:
     """Refuses answers that differ from the expected ones.
 
-    Scores may differ by `TOLERANCE` relative to their size; ranked items may change places only where their scores
+    Floats may differ by `TOLERANCE` relative to their size; ranked items may change places only where their scores
     are that close; everything else must be equal.
 
     Raises:
@@ -102,20 +135,23 @@ def compare(requests: Sequence[Request], expected: Sequence[dict], seen: Sequenc
             raise ExportError(
                 f"signature {name!r} has the outputs {sorted(have)}, the live model gives {sorted(want)}."
             )
-        scores = np.asarray(want["scores"], np.float64)
-        close = np.isclose(np.asarray(have["scores"], np.float64), scores, rtol=TOLERANCE, atol=TOLERANCE)
-        if not close.all():
-            row = int(np.argwhere(~close)[0][0])
-            raise ExportError(
-                f"signature {name!r}, row {row}: the scores differ from the live model's by more than {TOLERANCE}."
-            )
-        for alias in set(want) - {"scores"}:
-            differs = np.asarray(want[alias]) != np.asarray(have[alias])
+        for alias in sorted(want, reverse=True):  # scores before the item_ids that they rank
+            first, second = np.asarray(want[alias]), np.asarray(have[alias])
+            if first.shape != second.shape:
+                raise ExportError(f"signature {name!r}: {alias} has shape {second.shape}, not {first.shape}.")
+            if first.dtype.kind == "f":
+                differs = ~np.isclose(second, first, rtol=TOLERANCE, atol=TOLERANCE)
+            else:
+                differs = first != second
             if alias == "item_ids":
-                differs &= ~_has_close_neighbour(scores)
+                differs &= ~_has_close_neighbour(np.asarray(want["scores"]))
             if differs.any():
-                row = int(np.argwhere(differs)[0][0])
-                raise ExportError(f"signature {name!r}, row {row}: {alias} differ from the live model's.")
+                place = tuple(map(int, np.argwhere(differs)[0]))
+                by = f" by more than {TOLERANCE}" if first.dtype.kind == "f" else ""
+                raise ExportError(
+                    f"signature {name!r}, row {place[0]}: the {alias} differ from the live model's{by} "
+                    f"({second[place]} instead of {first[place]})."
+                )
 
 
 def _has_close_neighbour(scores: np.ndarray) -> np.ndarray:

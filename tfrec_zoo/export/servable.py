@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import ExportError
+from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.signatures.catalogue import CatalogueScorer
-from tfrec_zoo.export.signatures.recommend import recommend
+from tfrec_zoo.export.signatures.encode import encode
+from tfrec_zoo.export.signatures.examples import recommend_examples
+from tfrec_zoo.export.signatures.recommend import recommend, recommend_filtered
 from tfrec_zoo.export.signatures.score import score
-from tfrec_zoo.models.recommender import SCORES_CATALOGUE, Recommender
+from tfrec_zoo.models.recommender import ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
 
 DEFAULT_SIGNATURE = "serving_default"
 
 
 class Servable(tf.Module):
-    """Signatures of a model over raw string ids; every input has the batch as its first axis.
+    """Signatures of a model over raw string ids; every input has the batch as its first axis and is required.
 
     Args:
         model: The trained model.
-        spec: The dataset that it was trained on: its vocabulary and popularity go into the graph.
-        max_k: Width of the answers of `recommend`.
+        catalogue: Its items: vocabulary and popularity go into the graph.
+        max_k: Width of the ranked answers.
 
     Attributes:
         functions: Signature name -> tf.function with named inputs; `serving_default` is `recommend`.
@@ -32,30 +33,57 @@ class Servable(tf.Module):
         ExportError: The model has no capability that a signature needs.
     """
 
-    def __init__(self, model: Recommender, spec: DatasetSpec, max_k: int) -> None:
+    def __init__(self, model: Recommender, catalogue: ItemCatalogue, max_k: int) -> None:
         super().__init__()
         if SCORES_CATALOGUE not in model.capabilities:
             raise ExportError(
                 f"{model.name_in_zoo} offers nothing to serve: no signature fits {set(model.capabilities)}."
             )
-        self._scorer = scorer = CatalogueScorer(model, spec)
+        self._scorer = scorer = CatalogueScorer(model, catalogue)
+        catalog_size = len(catalogue.items)
 
         def texts(name: str) -> tf.TensorSpec:
             return tf.TensorSpec((None, None), tf.string, name=name)
 
         @tf.function(input_signature=[texts("history")])
         def recommend_signature(history: tf.Tensor) -> dict[str, tf.Tensor]:
-            return recommend(scorer, history, max_k)
+            item_ids = scorer.vocabulary.ids(history)
+            return recommend(scorer, item_ids, item_ids, max_k)
+
+        @tf.function(
+            input_signature=[
+                texts("history"),
+                texts("exclude"),
+                tf.TensorSpec((None,), tf.bool, name="exclude_seen"),
+                texts("allow"),
+            ]
+        )
+        def filtered_signature(
+            history: tf.Tensor, exclude: tf.Tensor, exclude_seen: tf.Tensor, allow: tf.Tensor
+        ) -> dict[str, tf.Tensor]:
+            return recommend_filtered(scorer, history, exclude, exclude_seen, allow, max_k)
 
         @tf.function(input_signature=[texts("history"), texts("candidates")])
         def score_signature(history: tf.Tensor, candidates: tf.Tensor) -> dict[str, tf.Tensor]:
             return score(scorer, history, candidates)
 
-        self.functions: Mapping[str, Any] = {
+        @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="examples")])
+        def examples_signature(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+            return recommend_examples(scorer, examples, catalog_size, max_k)
+
+        @tf.function(input_signature=[texts("history")])
+        def encode_signature(history: tf.Tensor) -> dict[str, tf.Tensor]:
+            return encode(scorer, history)
+
+        self.functions: dict[str, Any] = {
             DEFAULT_SIGNATURE: recommend_signature,
             "recommend": recommend_signature,
+            "recommend_filtered": filtered_signature,
             "score": score_signature,
+            "serving_examples": examples_signature,
         }
+        if ENCODES_HISTORIES in model.capabilities:
+            self.functions["encode"] = encode_signature
 
     def save(self, directory: str) -> None:
         """Writes the SavedModel; without optimizer slots, the vocabulary among its assets."""

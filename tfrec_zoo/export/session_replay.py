@@ -4,10 +4,12 @@ A script of its own, started by the gate in a fresh process:
 
     python session_replay.py SAVED_MODEL REQUESTS.json ANSWERS.json
 
-REQUESTS: [{"signature": name, "inputs": {alias: nested list}}, ...]; ANSWERS: the outputs of each, in the same form.
+REQUESTS: [{"signature": name, "inputs": {alias: nested list}}, ...], bytes as {"b64": text}; ANSWERS: the outputs of
+each, in the same form.
 Exit status 1 with one line when the model does not load, a signature has no request, or a request fails.
 """
 
+import base64
 import json
 import sys
 from typing import Any
@@ -34,9 +36,15 @@ def _run(session: tf.Session, signature: Any, inputs: dict) -> dict:
     feed = {}
     for alias, info in signature.inputs.items():
         dtype = tf.as_dtype(info.dtype).as_numpy_dtype
-        feed[info.name] = np.array(inputs[alias], dtype=dtype)
+        feed[info.name] = np.array(_decoded(inputs[alias]), dtype=dtype)
     fetched = session.run({alias: info.name for alias, info in signature.outputs.items()}, feed)
     return {alias: _to_lists(value) for alias, value in fetched.items()}
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(each) for each in value]
+    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value
 
 
 def _to_lists(value: np.ndarray) -> list:

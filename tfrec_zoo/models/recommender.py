@@ -18,6 +18,9 @@ from tfrec_zoo.dataset_spec import DatasetSpec
 SCORES_CATALOGUE = "scores_catalogue"
 """Capability: `score(history)` gives a score for every item."""
 
+ENCODES_HISTORIES = "encodes_histories"
+"""Capability: `encode(history)` gives a vector for every user."""
+
 
 class Recommender(keras.Model):
     """A Keras model that trains on batches of DATA and scores items.
@@ -82,6 +85,17 @@ class Recommender(keras.Model):
 
         Returns:
             float32 (batch, catalog_size); column j belongs to the item with id j + 4.
+        """
+        raise NotImplementedError
+
+    def encode(self, history: tf.Tensor) -> tf.Tensor:
+        """Encodes users by their histories.
+
+        Args:
+            history: int32 (batch, n), right-aligned, any n.
+
+        Returns:
+            float32 (batch, dim).
         """
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
 from tfrec_zoo.layers.catalog_projection import CatalogProjection
 from tfrec_zoo.losses import catalogue
-from tfrec_zoo.models.recommender import SCORES_CATALOGUE, Recommender
+from tfrec_zoo.models.recommender import ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
 
 
 class TransformerConfig(Config):
@@ -70,7 +70,7 @@ class TransformerRecommender(Recommender):
         ConfigError: An unknown key or a value out of its range.
     """
 
-    capabilities = frozenset({SCORES_CATALOGUE})
+    capabilities = frozenset({SCORES_CATALOGUE, ENCODES_HISTORIES})
     causal: ClassVar[bool]
     config: TransformerConfig
 
@@ -119,9 +119,15 @@ class TransformerRecommender(Recommender):
         return catalogue.gbce(queries, columns, table, bias, c.negatives, c.calibration, seed, known)
 
     def score(self, history: tf.Tensor) -> tf.Tensor:
+        return self(self._prediction(history), training=False)[:, 0]
+
+    def encode(self, history: tf.Tensor) -> tf.Tensor:
+        """What the item embeddings are multiplied with, before the bias: float32 (batch, dim)."""
+        return self.projection.queries(self._hidden(self._prediction(history), training=False))[:, 0]
+
+    def _prediction(self, history: tf.Tensor) -> dict[str, tf.Tensor]:
         item_ids = self.prediction_input(history)
-        last = tf.fill((tf.shape(item_ids)[0], 1), item_ids.shape[1] - 1)
-        return self({"item_ids": item_ids, "positions": last}, training=False)[:, 0]
+        return {"item_ids": item_ids, "positions": tf.fill((tf.shape(item_ids)[0], 1), item_ids.shape[1] - 1)}
 
     def _hidden(self, inputs: Mapping[str, tf.Tensor], training: bool | None) -> tf.Tensor:
         hidden = self.backbone(inputs["item_ids"], training=training)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
+from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, OOV
+from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.preprocessing.history import right_align
 from tfrec_zoo.preprocessing.vocabulary import ItemVocabulary
@@ -15,37 +16,53 @@ LOWEST = tf.float32.min
 
 
 class CatalogueScorer(tf.Module):
-    """Scores the catalogue for raw histories, by popularity for a user of whom nothing is known.
+    """Scores the catalogue for histories, by popularity for a user of whom nothing is known.
 
     The Keras model stays in a closure and its variables are held one by one: a Keras model as an attribute would load
     in Python but not in the Session of TensorFlow Serving.
 
     Args:
         model: Has the capability `scores_catalogue`.
-        spec: The dataset that the model was trained on.
+        catalogue: The items: the model's own first, then those with a prior.
     """
 
-    def __init__(self, model: Recommender, spec: DatasetSpec) -> None:
+    def __init__(self, model: Recommender, catalogue: ItemCatalogue) -> None:
         super().__init__()
-        self.vocabulary = ItemVocabulary(spec.vocabulary_path("item"))
-        counts = np.maximum(np.asarray(spec.item_counts, np.float64), 1.0)
+        self.vocabulary = ItemVocabulary(catalogue.vocabulary)
+        counts = np.maximum(catalogue.counts, 1.0)
         self._popularity = tf.Variable(
             np.log(counts / counts.sum()), dtype=tf.float32, trainable=False, name="popularity"
         )
+        self._trained = model.catalog_size
+        self._neighbours = tf.Variable(catalogue.neighbours, trainable=False, name="neighbours")
+        self._has_new_items = catalogue.new_items > 0
         self._weights = [variable.value for variable in model.weights]
         self._score = lambda history: tf.cast(model.score(history), tf.float32)
+        self._encode = lambda history: tf.cast(model.encode(history), tf.float32)
 
-    def __call__(self, history: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Scores raw histories.
+    def history(self, item_ids: tf.Tensor) -> tf.Tensor:
+        """What the model reads of item ids: those that it was trained on, right-aligned; int32 (batch, length)."""
+        return right_align(tf.where(item_ids < FIRST_ITEM_ID + self._trained, item_ids, OOV))
+
+    def __call__(self, item_ids: tf.Tensor) -> tf.Tensor:
+        """Scores histories.
 
         Args:
-            history: string (batch, length), oldest first, "" where there is nothing.
+            item_ids: int32 (batch, length), oldest first; reserved ids anywhere.
 
         Returns:
-            Scores float32 (batch, catalog_size); the history's ids int32 (batch, length); fallback bool (batch,), True
-            where no item of the history is known and the scores are log popularity.
+            float32 (batch, catalogue); log popularity where `fallback` is True.
         """
-        item_ids = self.vocabulary.ids(history)
-        fallback = tf.reduce_all(item_ids < FIRST_ITEM_ID, axis=1)
-        scores = tf.where(fallback[:, None], self._popularity[None], self._score(right_align(item_ids)))
-        return scores, item_ids, fallback
+        scores = self._score(self.history(item_ids))
+        if self._has_new_items:
+            prior = tf.reduce_mean(tf.gather(scores, self._neighbours, axis=1), axis=2)
+            scores = tf.concat([scores, prior], axis=1)
+        return tf.where(self.fallback(item_ids)[:, None], self._popularity[None], scores)
+
+    def encode(self, item_ids: tf.Tensor) -> tf.Tensor:
+        """Encodes histories: float32 (batch, dim)."""
+        return self._encode(self.history(item_ids))
+
+    def fallback(self, item_ids: tf.Tensor) -> tf.Tensor:
+        """Where the model knows no item of a history: bool (batch,)."""
+        return tf.reduce_all((item_ids < FIRST_ITEM_ID) | (item_ids >= FIRST_ITEM_ID + self._trained), axis=1)

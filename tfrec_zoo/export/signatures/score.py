@@ -19,7 +19,7 @@ def score(scorer: CatalogueScorer, history: tf.Tensor, candidates: tf.Tensor) ->
     Returns:
         scores: float32 (batch, m), those that `recommend` ranks by; the lowest finite float for an unknown candidate.
     """
-    scores, _, _ = scorer(history)
+    scores = scorer(scorer.vocabulary.ids(history))
     columns = scorer.vocabulary.ids(candidates) - FIRST_ITEM_ID
     found = tf.gather(scores, tf.maximum(columns, 0), batch_dims=1)
     return {"scores": tf.where(columns >= 0, found, LOWEST)}

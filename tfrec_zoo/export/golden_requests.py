@@ -1,0 +1,82 @@
+"""Golden requests: real ones, and some that are not, for every signature of a version."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+import tensorflow as tf
+
+from tfrec_zoo.data import records
+from tfrec_zoo.data.sequences import evaluation_batches
+from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
+from tfrec_zoo.export.item_catalogue import ItemCatalogue
+from tfrec_zoo.export.servable import DEFAULT_SIGNATURE
+
+UNKNOWN = "never seen\u2063"  # an invisible separator: no catalogue has this id
+_CANDIDATES = 200
+
+Request = dict[str, Any]
+"""\"signature\" and \"inputs\", alias -> nested list; bytes are {\"b64\": text}."""
+
+
+def golden_requests(
+    spec: DatasetSpec, catalogue: ItemCatalogue, signatures: Iterable[str], users: int = 32
+) -> list[Request]:
+    """Requests for every signature: real histories of the test part, unknown items, unknown users, new items.
+
+    Args:
+        spec: The dataset.
+        catalogue: The items of the version.
+        signatures: Those that the version has.
+        users: How many real histories.
+
+    Returns:
+        The requests, JSON-ready; at least one for each signature.
+    """
+    items = catalogue.items
+    histories = real_histories(spec, users)
+    histories += [[UNKNOWN], [UNKNOWN, items[0], UNKNOWN], [items[-1]], [items[-1], items[0]], items[4::-1], []]
+    history = pad_left(histories, max(map(len, histories)))
+    rows = len(history)
+    candidates = [*items[:: max(1, len(items) // _CANDIDATES)], items[-1], UNKNOWN, ""]
+    wanted: dict[str, list[dict[str, Any]]] = {
+        DEFAULT_SIGNATURE: [{"history": history}],
+        "recommend": [{"history": history[:1]}],
+        "recommend_filtered": [
+            {
+                "history": history,
+                "exclude": [[items[row % len(items)], UNKNOWN] for row in range(rows)],
+                "exclude_seen": [row % 2 == 0 for row in range(rows)],
+                "allow": [[""] * 2 if row % 3 else [*items[1:2], items[-1]] for row in range(rows)],
+            }
+        ],
+        "score": [{"history": history, "candidates": [candidates] * rows}],
+        "serving_examples": [{"examples": [{"b64": text} for text in _examples(spec, users)]}],
+        "encode": [{"history": history}],
+    }
+    return [{"signature": name, "inputs": inputs} for name in signatures for inputs in wanted[name]]
+
+
+def real_histories(spec: DatasetSpec, users: int) -> list[list[str]]:
+    """Raw item ids of the first users of the test part, oldest first; none where there is no such part."""
+    if not spec.records("sequences", "test"):
+        return []
+    items = spec.vocabulary("item")
+    batch = next(iter(evaluation_batches(spec, "test", users)))
+    return [[items[item - FIRST_ITEM_ID] for item in row if item >= FIRST_ITEM_ID] for row in batch["history"].numpy()]
+
+
+def pad_left(histories: Iterable[list[str]], width: int) -> list[list[str]]:
+    """Pads histories with "" on the left, or cuts them to their newest items."""
+    return [[""] * (width - len(row)) + row[max(0, len(row) - width) :] for row in histories]
+
+
+def _examples(spec: DatasetSpec, users: int) -> list[str]:
+    """Serialized records as the Beam job writes them, and an empty one; base64."""
+    found = [tf.train.Example().SerializeToString()]
+    split = next((name for name in ("test", "valid", "train") if spec.records("sequences", name)), None)
+    if split is not None:
+        found += [each.numpy() for each in records.read(spec.paths("sequences", split)).take(users)]
+    return [base64.b64encode(each).decode("ascii") for each in found]
