@@ -7,6 +7,11 @@ import tensorflow as tf
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, OOV, PAD
 
 
+# TensorFlow names a table after its Asset, that is after the address of a Python object. With the address used again, a
+# new vocabulary would share the table, and so the items, of an old one: no asset's address ever becomes free.
+_ASSETS: list[tf.saved_model.Asset] = []
+
+
 class ItemVocabulary(tf.Module):
     """Looks items up in DATA's vocab/item.txt.
 
@@ -17,6 +22,7 @@ class ItemVocabulary(tf.Module):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__()
         self._file = tf.saved_model.Asset(os.fspath(path))
+        _ASSETS.append(self._file)
         line, text = tf.lookup.TextFileIndex.LINE_NUMBER, tf.lookup.TextFileIndex.WHOLE_LINE
         self._ids = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(self._file, tf.string, text, tf.int64, line),
