@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, OOV, PAD
 
-
 # TensorFlow names a table after its Asset, that is after the address of a Python object. With the address used again, a
 # new vocabulary would share the table, and so the items, of an old one: no asset's address ever becomes free.
 _ASSETS: list[tf.saved_model.Asset] = []
