@@ -109,12 +109,12 @@ def _concentration(axes: Any, counts: np.ndarray, popularity: dict[str, Any]) ->
 
 
 def _lengths(axes: Any, spec: DatasetSpec) -> None:
-    """Histories of the first view that has them; its splits as steps over each other."""
+    """Histories of sequences, or else of the first view that has them; its splits as steps over each other."""
     views = [(view, feature) for view in parts(spec) if (feature := history_feature(spec, view))]
     if not views:
         _tidy(axes, "No view with histories", "", "")
         return
-    view, feature = views[0]
+    view, feature = next((pair for pair in views if pair[0] == "sequences"), views[0])
     splits = parts(spec)[view]
     values = {split: lengths(spec, view, split, feature) for split in splits if split in _COLORS}
     longest = max((int(found.max()) for found in values.values() if len(found)), default=1)
