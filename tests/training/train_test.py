@@ -17,7 +17,7 @@ from tfrec_zoo.training.train import train
 
 SMALL = {
     "network": {"dim": 16, "max_length": 12, "dropout": 0.1},
-    "training": {"batch_size": 16, "epochs": 6, "validate_every": 2, "learning_rate": 0.01},
+    "training": {"batch_size": 16, "epochs": 6, "validate_every": 2, "learning_rate": 0.01, "keep": "best"},
 }
 
 
