@@ -63,7 +63,9 @@ class Trainer:
         self._progress, self._checkpoints = progress, checkpoints
         self._compiled, self._saved_at, self._since = False, 0, 0.0
         self._recent_losses: list[tf.Tensor] = []
-        self._step = tf.function(model.train_step, reduce_retracing=True)
+        # One graph for batches of every width: which graph sees a batch must not depend on where a run was resumed, for
+        # TensorFlow rounds differently where it knows the shapes.
+        self._step = tf.function(model.train_step, input_signature=[self.batches().element_spec])
 
     def batches(self, first_step: int = 0) -> tf.data.Dataset:
         """Endless (inputs, targets, weights) of the model, prepared beside the step.
