@@ -92,7 +92,7 @@ def _check_vocabulary(spec: DatasetSpec, file: FileSpec, faults: Faults) -> None
     lines = content.split(b"\n")[:-1]
     if len(lines) != file.records or (content and not content.endswith(b"\n")):
         faults.add(f"{file.path} has {len(lines)} lines, dataset.json says {file.records}")
-    if file.digest and hashlib.blake2b(content, digest_size=DIGEST_BYTES).hexdigest() != file.digest:
+    if hashlib.blake2b(content, digest_size=DIGEST_BYTES).hexdigest() != file.digest:
         faults.add(f"{file.path} is not the file that was published: its digest differs")
     twice = [line for line, count in Counter(lines).items() if count > 1]
     if twice:
@@ -120,7 +120,7 @@ def _check_shard(
         return count
     if count != file.records:
         faults.add(f"{file.path} has {count} records, dataset.json says {file.records}")
-    if file.digest and digest.hexdigest() != file.digest:
+    if digest.hexdigest() != file.digest:
         faults.add(f"{file.path} is not the file that was published: the digest of its records differs")
     return count
 

@@ -9,8 +9,8 @@ The order keeps an earlier dataset in the same folder readable until the new one
 4. Files of earlier runs are removed.
 
 Between the renames of step 3 lies a window of well under a millisecond in which the old dataset.json stands beside the
-new vocabulary. dataset.json therefore lists the vocabulary files with their sizes (view "vocab"), so that a crash in
-that window leaves a dataset that readers refuse, not one with wrong names.
+new vocabulary. dataset.json therefore lists the vocabulary files with their sizes and digests (view "vocab"), which
+`DatasetSpec` checks: a reader in that window, or after a crash in it, is refused and never gets wrong names.
 """
 
 from __future__ import annotations

@@ -57,8 +57,7 @@ class FileSpec:
     Attributes:
         path, view, split: Vocabularies are listed too, as view "vocab".
         records, bytes: Records, or lines of a vocabulary, and the size of the file.
-        digest: Hex BLAKE2b-128 of the records' masked CRC32C in their order (of a vocabulary: of its bytes), for
-            `tfrec inspect --verify`; "" in datasets from before there were digests.
+        digest: Hex BLAKE2b-128 of the records' masked CRC32C in their order; of a vocabulary: of its bytes.
     """
 
     path: str
@@ -66,7 +65,7 @@ class FileSpec:
     split: str
     records: int
     bytes: int
-    digest: str = ""
+    digest: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,13 +204,35 @@ class DatasetSpec:
         return self.directory / "vocab" / f"{feature}.txt"
 
     def vocabulary(self, feature: str) -> list[str]:
-        """Raw values in the order of their ids, the first with id `FIRST_ITEM_ID` for items."""
-        text = self.vocabulary_path(feature).read_text(encoding="utf-8")
+        """Raw values in the order of their ids, the first with id `FIRST_ITEM_ID` for items.
+
+        Raises:
+            DataError: The file is not the one of this dataset.
+        """
+        text = self._vocabulary_content(feature).decode()
         return text.removesuffix("\n").split("\n") if text else []
 
     def vocabulary_hash(self, feature: str) -> str:
-        """Hex SHA-256 of a vocabulary: a model fits the datasets with the item vocabulary that it was trained on."""
-        return hashlib.sha256(self.vocabulary_path(feature).read_bytes()).hexdigest()
+        """Hex SHA-256 of a vocabulary: a model fits the datasets with the item vocabulary that it was trained on.
+
+        Raises:
+            DataError: The file is not the one of this dataset.
+        """
+        return hashlib.sha256(self._vocabulary_content(feature)).hexdigest()
+
+    def _vocabulary_content(self, feature: str) -> bytes:
+        """Bytes of a vocabulary, checked: its name is fixed, so a job that publishes anew puts another file there."""
+        path = self.vocabulary_path(feature)
+        listed = next((file for file in self.files if (file.view, file.split) == ("vocab", feature)), None)
+        if listed is None:
+            raise DataError(f"{self.directory} has no vocabulary of {feature!r}.")
+        content = path.read_bytes()
+        if hashlib.blake2b(content, digest_size=len(listed.digest) // 2).hexdigest() != listed.digest:
+            raise DataError(
+                f"{path} is not the file that {MANIFEST} lists: `tfrec prepare` is publishing a new dataset there, or "
+                "was killed while it did. Read the dataset again, or run `tfrec prepare` again."
+            )
+        return content
 
     @classmethod
     def _from_json(cls, content: dict[str, Any], directory: Path) -> DatasetSpec:

@@ -98,6 +98,16 @@ def test_a_vocabulary_of_another_run_is_noticed(write, tmp_path):
         DatasetSpec.read(tmp_path / "out")
 
 
+@pytest.mark.parametrize("read", [DatasetSpec.vocabulary, DatasetSpec.vocabulary_hash])
+def test_a_vocabulary_of_another_run_is_noticed_even_at_the_same_size(write, tmp_path, read):
+    run(write(OLD), tmp_path / "out")
+    spec = DatasetSpec.read(tmp_path / "out")
+    path = spec.vocabulary_path("item")
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(DataError, match="is not the file that dataset.json lists"):
+        read(DatasetSpec.read(tmp_path / "out"), "item")
+
+
 def imported(modules: str) -> set[str]:
     """Top-level modules that importing `modules` brings in."""
     code = f"import {modules}, sys; print(*{{name.split('.')[0] for name in sys.modules}})"
