@@ -42,8 +42,49 @@ def logs(tmp_path_factory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def expected(logs, tmp_path_factory) -> dict[str, str]:
-    return shard_bytes(run(logs, tmp_path_factory.mktemp("expected") / "out"))
+def jobs(logs, tmp_path_factory) -> dict[str, dict]:
+    """Options of two jobs: the defaults, and one with every view, features, filters, k-core and negatives."""
+    folder, rng = tmp_path_factory.mktemp("tables"), random.Random(1)
+    (folder / "users.csv").write_text(
+        "user_id,age,country\n" + "".join(f"u{n},{rng.randrange(18, 70)},{rng.choice('abc')}\n" for n in range(120))
+    )
+    (folder / "items.csv").write_text(
+        "item_id,tags,price\n" + "".join(f"i{n},{rng.choice(['x', 'x|y', ''])},{rng.random()}\n" for n in range(80))
+    )
+    target = folder / "target.csv"
+    rows = (f"u{rng.randrange(60, 200)},t{rng.paretovariate(1):.0f},{rng.randrange(500)}\n" for _ in range(900))
+    target.write_text("user_id,item_id,timestamp\n" + "".join(rows))
+    everything = {
+        "views": ("sequences", "interactions", "transfer", "items", "profiles"),
+        "users": str(folder / "users.csv"),
+        "items": str(folder / "items.csv"),
+        "multi": {"tags": "|"},
+        "numeric": ("age", "price"),
+        "bands": {"age": (30.0, 50.0)},
+        "profile_labels": ("country", "age_band"),
+        "target_input": (str(target),),
+        "split": "temporal",
+        "negatives": 2,
+        "negative_sampling": "popularity",
+        "k_core": 2,
+        "drop_repeats": True,
+        "target_sample": 0.05,
+    }
+    return {"defaults": {}, "everything": everything}
+
+
+@pytest.fixture(scope="module")
+def expected(logs, jobs, tmp_path_factory) -> dict[str, dict[str, str]]:
+    folder = tmp_path_factory.mktemp("expected")
+    found = {name: shard_bytes(run(logs, folder / name, **options)) for name, options in jobs.items()}
+    views = {path.split("/")[0] for path in found["everything"]}
+    assert views == {"sequences", "interactions", "transfer", "items", "profiles", "vocab"}
+    return found
+
+
+def outcomes(logs, jobs, folder: Path, **options) -> dict[str, dict[str, str]]:
+    """Job -> listed file -> digest, under other options of where and how it runs."""
+    return {name: shard_bytes(run(logs, folder / name, **job, **options)) for name, job in jobs.items()}
 
 
 @contextlib.contextmanager
@@ -91,35 +132,35 @@ def dask_worker(scheduler_file: Path, folder: Path, wrapper: Sequence[str] = ())
     return process("distributed.cli.dask_worker", "--scheduler-file", scheduler_file, *flags, wrapper=wrapper)
 
 
-def test_the_order_of_the_inputs_does_not_matter(logs, expected, tmp_path):
-    assert shard_bytes(run([logs[2], logs[0], logs[1]], tmp_path / "out")) == expected
+def test_the_order_of_the_inputs_does_not_matter(logs, jobs, expected, tmp_path):
+    assert outcomes([logs[2], logs[0], logs[1]], jobs, tmp_path) == expected
 
 
-def test_portable_runner_with_a_job_server(logs, expected, tmp_path):
+def test_portable_runner_with_a_job_server(logs, jobs, expected, tmp_path):
     port = tmp_path / "port"
     server = "apache_beam.runners.portability.local_job_service_main"
     with process(server, "--port_file", port, "--staging_dir", tmp_path / "staging") as child:
         wait_for(port, child)
         flags = ("--job-endpoint", f"127.0.0.1:{port.read_text()}", "--environment-type=LOOPBACK")
-        spec = run(logs, tmp_path / "out", runner="PortableRunner", beam_flags=flags)
-    assert shard_bytes(spec) == expected
+        found = outcomes(logs, jobs, tmp_path, runner="PortableRunner", beam_flags=flags)
+    assert found == expected
 
 
 @pytest.mark.slow
-def test_two_worker_processes(logs, expected, tmp_path, monkeypatch):
+def test_two_worker_processes(logs, jobs, expected, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    assert shard_bytes(run(logs, tmp_path / "out", runner="multi_processing", workers=2)) == expected
+    assert outcomes(logs, jobs, tmp_path, runner="multi_processing", workers=2) == expected
 
 
-def test_dask_with_two_worker_processes(logs, expected, tmp_path):
+def test_dask_with_two_worker_processes(logs, jobs, expected, tmp_path):
     pytest.importorskip("distributed")
     with dask_scheduler(tmp_path) as (address, file), contextlib.ExitStack() as workers:
         assert address.startswith("tcp://127.0.0.1:")
         for number in range(2):
             workers.enter_context(dask_worker(file, tmp_path / f"worker{number}"))
         _wait_for_workers(address, 2)
-        spec = run(logs, tmp_path / "out", runner="DaskRunner", beam_flags=("--dask-scheduler", address))
-    assert shard_bytes(spec) == expected
+        found = outcomes(logs, jobs, tmp_path, runner="DaskRunner", beam_flags=("--dask-scheduler", address))
+    assert found == expected
 
 
 @pytest.mark.slow
