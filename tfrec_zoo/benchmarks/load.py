@@ -4,7 +4,7 @@
 
 The requests are sent as the bytes that they are and answers aren't parsed, so that little of what is measured is the
 load itself. In an open loop a request's latency counts from the moment at which it was due: a server that stalls can't
-hide the requests that it kept from being sent.
+hide the requests that it kept from being sent. SIGTERM ends a load before its time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncio
 import collections
 import dataclasses
 import json
+import signal
 import struct
 import sys
 import time
@@ -68,9 +69,16 @@ async def _one(call: grpc.aio.UnaryUnaryMultiCallable, request: bytes, due: floa
     load.latency.append(time.monotonic() - due)
 
 
+def _told_to_end() -> asyncio.Event:
+    """Set by SIGTERM."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    return told
+
+
 async def closed_loop(address: str, requests: Sequence[bytes], concurrency: int, seconds: float) -> Load:
     """Keeps `concurrency` requests under way for some seconds."""
-    load = Load()
+    load, told = Load(), _told_to_end()
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(_METHOD)
         for request in requests[: 2 * concurrency]:
@@ -79,7 +87,7 @@ async def closed_loop(address: str, requests: Sequence[bytes], concurrency: int,
 
         async def keep_asking(offset: int) -> None:
             number = offset
-            while time.monotonic() < began + seconds:
+            while time.monotonic() < began + seconds and not told.is_set():
                 await _one(call, requests[number % len(requests)], time.monotonic(), load)
                 number += concurrency
 
@@ -90,12 +98,14 @@ async def closed_loop(address: str, requests: Sequence[bytes], concurrency: int,
 
 async def open_loop(address: str, requests: Sequence[bytes], rate: float, seconds: float) -> Load:
     """Sends `rate` requests a second, whether they are answered or not."""
-    load, running = Load(), set()
+    load, told, running = Load(), _told_to_end(), set()
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_unary(_METHOD)
         await call(requests[0], timeout=30)
         began = time.monotonic()
         for number in range(int(rate * seconds)):
+            if told.is_set():
+                break
             due = began + number / rate
             if due > time.monotonic():
                 await asyncio.sleep(due - time.monotonic())
