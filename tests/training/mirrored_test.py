@@ -1,0 +1,68 @@
+"""Two replicas on logical devices train as one device does."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.training.curves import NETWORK, STEPS, curve, new_model, trainer
+from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.errors import ConfigError
+from tfrec_zoo.training.strategy import DEFAULT, MIRRORED, Distribution
+
+Curve = tuple[np.ndarray, list[np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def mirrored() -> Distribution:
+    distribution = Distribution.start(MIRRORED)
+    assert distribution.replicas == 2
+    return distribution
+
+
+@pytest.fixture(scope="module")
+def single(spec: DatasetSpec) -> dict[str, Curve]:
+    return {case: curve(case, spec, Distribution.start(DEFAULT)) for case in ("sgd", "two optimizers")}
+
+
+def assert_equal_curves(one: Curve, other: Curve, rtol: float = 1e-5) -> None:
+    assert len(one[0]) == len(other[0]) == STEPS
+    assert one[0][-1] < one[0][0]
+    np.testing.assert_allclose(one[0], other[0], rtol=rtol)
+    for weight, again in zip(one[1], other[1], strict=True):
+        np.testing.assert_allclose(weight, again, rtol=rtol, atol=rtol / 10)
+
+
+@pytest.mark.parametrize("case", ["sgd", "two optimizers"])
+def test_the_trainer_on_two_replicas_equals_one_device(
+    case: str, single: dict[str, Curve], mirrored: Distribution, spec: DatasetSpec
+) -> None:
+    assert_equal_curves(single[case], curve(case, spec, mirrored))
+
+
+def test_fit_on_two_replicas_equals_one_device(
+    single: dict[str, Curve], mirrored: Distribution, spec: DatasetSpec
+) -> None:
+    with mirrored.strategy.scope():
+        model = new_model("sgd", spec)
+    batches = trainer("sgd", spec, Distribution.start(DEFAULT)).batches()
+    losses = model.fit(batches, epochs=STEPS, steps_per_epoch=1, verbose=0).history["loss"]
+    weights = [weight.numpy() for weight in model.trainable_variables]
+    assert_equal_curves(single["sgd"], (np.array(losses), weights))
+
+
+def test_each_replica_sees_its_own_half_of_a_batch(mirrored: Distribution) -> None:
+    def step(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        context = tf.distribute.get_replica_context()
+        first = context.all_reduce(
+            "SUM", tf.reduce_sum(batch) * tf.cast(context.replica_id_in_sync_group == 0, tf.int32)
+        )
+        return {"first": first, "all": context.all_reduce("SUM", tf.reduce_sum(batch))}
+
+    logs = mirrored.replicate(step, tf.TensorSpec([4, 1], tf.int32), 2, own=False)(tf.constant([[1], [2], [4], [8]]))
+    assert (int(logs["first"]), int(logs["all"])) == (3, 15)
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused(mirrored: Distribution, spec: DatasetSpec) -> None:
+    with pytest.raises(ConfigError, match="batch_size is 15, which 2 replicas cannot share equally: take 14 or 16"):
+        trainer("sgd", spec, mirrored, batch_size=15)
+    assert NETWORK["dropout"] == 0
