@@ -15,7 +15,7 @@ from tests.training.curves import CASES, curve
 from tests.training.mirrored_test import assert_equal_curves
 from tests.training.resume_test import rows
 from tfrec_zoo.dataset_spec import DatasetSpec
-from tfrec_zoo.training.launch import _free_addresses
+from tfrec_zoo.training.launch import free_addresses
 from tfrec_zoo.training.strategy import DEFAULT, Distribution
 from tfrec_zoo.training.train import train
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def start_workers(commands: list[list[str]]) -> list[subprocess.Popen]:
-    addresses = _free_addresses(len(commands))
+    addresses = free_addresses(len(commands))
     workers = []
     for index, command in enumerate(commands):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}

@@ -1,4 +1,4 @@
-"""A small model with two optimizers, as a GAN has: a recommender and a critic that tells its items from the real ones."""
+"""A small model with two optimizers, as a GAN has: a recommender, and a critic of what it recommends."""
 
 from typing import Any
 

@@ -39,7 +39,7 @@ def launch(arguments: Sequence[str], workers: int) -> int:
         raise ConfigError(f"--workers must be at least 1, not {workers}.")
     if not arguments or arguments[0] != "train":
         raise ConfigError("tfrec launch runs the train command: tfrec launch --workers 2 -- train MODEL ...")
-    addresses = _free_addresses(workers)
+    addresses = free_addresses(workers)
     processes: list[subprocess.Popen[str]] = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # through the `finally` below
     try:
@@ -92,7 +92,8 @@ def _stop(processes: Sequence[subprocess.Popen[str]]) -> None:
                 process.wait(timeout=seconds)
 
 
-def _free_addresses(count: int) -> list[str]:
+def free_addresses(count: int) -> list[str]:
+    """Different "127.0.0.1:port" whose ports are free now."""
     with contextlib.ExitStack() as stack:
         # All are held until all are found, so that no port is given twice.
         found = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
