@@ -1,10 +1,13 @@
 """Two replicas on logical devices train as one device does."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.curves import NETWORK, STEPS, curve, new_model, trainer
+from tests.training.curves import STEPS, curve, new_model, trainer
+from tests.training.resume_test import CONFIG, assert_equal_runs, interrupt, rows, start
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.training.strategy import DEFAULT, MIRRORED, Distribution
@@ -65,4 +68,19 @@ def test_each_replica_sees_its_own_half_of_a_batch(mirrored: Distribution) -> No
 def test_a_batch_that_replicas_cannot_share_is_refused(mirrored: Distribution, spec: DatasetSpec) -> None:
     with pytest.raises(ConfigError, match="batch_size is 15, which 2 replicas cannot share equally: take 14 or 16"):
         trainer("sgd", spec, mirrored, batch_size=15)
-    assert NETWORK["dropout"] == 0
+
+
+@pytest.mark.slow
+def test_a_mirrored_run_is_validated_averaged_refitted_and_goes_on_bit_for_bit(
+    data: Path, spec: DatasetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = {**CONFIG["network"], "dropout": 0.0}
+    config = {"network": network, "training": {**CONFIG["training"], "epochs": 4, "ema_momentum": 0.9}}
+    start(data, tmp_path / "SINGLE", config=config)
+    start(data, tmp_path / "WHOLE", config=config, strategy="mirrored")
+    interrupt(monkeypatch, 11, data, tmp_path / "STOPPED", config=config, strategy="mirrored")
+    start(data, tmp_path / "STOPPED", config=config, strategy="mirrored")
+    assert_equal_runs(tmp_path / "WHOLE", tmp_path / "STOPPED", spec)
+    for column in ("loss", "val_ndcg@10"):
+        values = [[float(row[column]) for row in rows(tmp_path / run / "history.csv")] for run in ("SINGLE", "WHOLE")]
+        np.testing.assert_allclose(values[0], values[1], rtol=1e-3)
