@@ -24,6 +24,7 @@ from tfrec_zoo.training.trainer import Trainer
 STEPS = 20
 NETWORK = {"dim": 8, "blocks": 1, "max_length": 12, "dropout": 0.0}
 CASES = ("sgd", "adam", "two optimizers")
+OWN_SHARDS = "sgd, each worker from its own shards"
 
 
 def new_model(case: str, spec: DatasetSpec) -> Recommender:
@@ -48,9 +49,11 @@ def trainer(case: str, spec: DatasetSpec, distribution: Distribution, **config: 
     return Trainer(model, spec, settings, progress=progress, distribution=distribution)
 
 
-def curve(case: str, spec: DatasetSpec, distribution: Distribution) -> tuple[np.ndarray, list[np.ndarray]]:
+def curve(
+    case: str, spec: DatasetSpec, distribution: Distribution, **config: Any
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """(losses of the steps, final weights) of the Trainer."""
-    training = trainer(case, spec, distribution)
+    training = trainer(case, spec, distribution, **config)
     losses = [row["loss"] for row in training.fit_steps(STEPS).history]
     return np.array(losses), [weight.numpy() for weight in training.model.trainable_variables]
 
@@ -60,11 +63,12 @@ def main(data: Path, output: Path) -> None:
     assert cluster is not None
     meet(cluster, {}, 120)
     distribution = Distribution.start(MULTIWORKER, cluster, 120)
-    spec, arrays = DatasetSpec.read(data), {}
+    spec, arrays = DatasetSpec.read(data), dict[str, np.ndarray]()
     with distribution.guard():
-        for case in CASES:
-            arrays[f"{case}/losses"], weights = curve(case, spec, distribution)
-            arrays |= {f"{case}/{place}": weight for place, weight in enumerate(weights)}
+        for name in (*CASES, OWN_SHARDS):
+            case, config = ("sgd", {"sharding": "file"}) if name == OWN_SHARDS else (name, {})
+            arrays[f"{name}/losses"], weights = curve(case, spec, distribution, **config)
+            arrays |= {f"{name}/{place}": weight for place, weight in enumerate(weights)}
         np.savez(output, **arrays)
         distribution.share(None)
 

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from tests.training.curves import STEPS, curve, new_model, trainer
-from tests.training.resume_test import CONFIG, assert_equal_runs, interrupt, rows, start
+from tests.training.resume_test import CONFIG, interrupt, rows, start
+from tests.training.train_test import weights_of
 from tfrec_zoo.dataset_spec import DatasetSpec
-from tfrec_zoo.errors import ConfigError
+from tfrec_zoo.errors import ConfigError, TrainingError
 from tfrec_zoo.training.strategy import DEFAULT, MIRRORED, Distribution
 
 Curve = tuple[np.ndarray, list[np.ndarray]]
@@ -71,16 +72,28 @@ def test_a_batch_that_replicas_cannot_share_is_refused(mirrored: Distribution, s
 
 
 @pytest.mark.slow
-def test_a_mirrored_run_is_validated_averaged_refitted_and_goes_on_bit_for_bit(
+def test_a_mirrored_run_is_validated_averaged_and_goes_on_bit_for_bit(
     data: Path, spec: DatasetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = {**CONFIG["network"], "dropout": 0.0}
     config = {"network": network, "training": {**CONFIG["training"], "epochs": 4, "ema_momentum": 0.9}}
-    start(data, tmp_path / "SINGLE", config=config)
-    start(data, tmp_path / "WHOLE", config=config, strategy="mirrored")
-    interrupt(monkeypatch, 11, data, tmp_path / "STOPPED", config=config, strategy="mirrored")
-    start(data, tmp_path / "STOPPED", config=config, strategy="mirrored")
-    assert_equal_runs(tmp_path / "WHOLE", tmp_path / "STOPPED", spec)
+    mirrored = {"config": config, "refit": False, "strategy": "mirrored"}
+    single, whole, stopped = (tmp_path / name for name in ("SINGLE", "WHOLE", "STOPPED"))
+    start(data, single, config=config, refit=False)
+    start(data, whole, **mirrored)
+    interrupt(monkeypatch, 11, data, stopped, **mirrored)
+    start(data, stopped, **mirrored)
+    assert rows(whole / "history.csv") == rows(stopped / "history.csv")
+    for weight, again in zip(weights_of(whole, spec), weights_of(stopped, spec), strict=True):
+        np.testing.assert_array_equal(weight, again)
     for column in ("loss", "val_ndcg@10"):
-        values = [[float(row[column]) for row in rows(tmp_path / run / "history.csv")] for run in ("SINGLE", "WHOLE")]
+        values = [[float(row[column]) for row in rows(run / "history.csv")] for run in (single, whole)]
         np.testing.assert_allclose(values[0], values[1], rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_mirrored_run_that_diverges_names_what_went_first(data: Path, tmp_path: Path) -> None:
+    config = {**CONFIG, "training": {**CONFIG["training"], "learning_rate": 1e38}}
+    with pytest.raises(TrainingError, match="loss became nan at step .*largest weight"):
+        start(data, tmp_path / "RUN", config=config, refit=False, strategy="mirrored")
+    assert (tmp_path / "RUN" / "bad_batch.npz").exists()

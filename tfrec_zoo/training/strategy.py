@@ -64,11 +64,13 @@ class Distribution:
     """A strategy that was started, and the place of this process in it.
 
     Attributes:
+        name: One of `STRATEGIES` but "auto".
         strategy: TensorFlow's.
         cluster: The workers; None on one machine.
         timeout: Seconds without a sign of life after which a worker counts as gone.
     """
 
+    name: str
     strategy: tf.distribute.Strategy
     cluster: Cluster | None = None
     timeout: float = WORKER_TIMEOUT
@@ -83,10 +85,10 @@ class Distribution:
             timeout: For "multiworker", see `timeout`.
         """
         if name == MIRRORED:
-            return cls(tf.distribute.MirroredStrategy(_mirrored_devices()))
+            return cls(name, tf.distribute.MirroredStrategy(_mirrored_devices()))
         if name == MULTIWORKER and cluster is not None:
-            return cls(_multiworker(cluster, timeout), cluster, timeout)
-        return cls(tf.distribute.get_strategy())
+            return cls(name, _multiworker(cluster, timeout), cluster, timeout)
+        return cls(DEFAULT, tf.distribute.get_strategy())
 
     @property
     def replicas(self) -> int:
@@ -138,7 +140,7 @@ class Distribution:
         """
         # One graph for batches of every width: which graph sees a batch must not depend on where a run was resumed, for
         # TensorFlow rounds differently where it knows the shapes.
-        if self.replicas == 1:
+        if self.name == DEFAULT:
             return tf.function(step, input_signature=[batch])
         first = self.worker * (self.replicas // self.workers) if own else 0
 
@@ -194,9 +196,10 @@ class Distribution:
             return
         try:
             yield
-        except _LOST as error:
-            raise TrainingError(self._explain(" ".join(str(error.message).split()))) from error
         except BaseException as error:
+            said = " ".join(str(error).split())
+            if isinstance(error, tf.errors.OpError) and (isinstance(error, _LOST) or "ollective" in said):
+                raise TrainingError(self._explain(said)) from error
             self._tell(f"{type(error).__name__}: {error}")
             raise
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfrec_zoo.data.sequences import TRAIN, TRAIN_AND_VALID, training_records
 from tfrec_zoo.dataset_spec import DatasetSpec
-from tfrec_zoo.errors import DataError, TfrecError, TrainingError
+from tfrec_zoo.errors import ConfigError, DataError, TfrecError, TrainingError
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.models.registry import get_model
 from tfrec_zoo.runs.run_config import FAST, RunConfig, load_config
@@ -79,6 +79,8 @@ def train(
         TrainingError: The run directory is taken by a run that is finished, under way or of other arguments, the loss
             is not finite, or another worker has gone, failed, or was about to train something else.
     """
+    if not worker_timeout > 0:
+        raise ConfigError(f"--worker-timeout must be a positive number of seconds, not {worker_timeout:g}.")
     cluster = Cluster.from_environment() if strategy in (AUTO, MULTIWORKER) else None
     strategy = choose(strategy, cluster)
     try:

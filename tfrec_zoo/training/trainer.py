@@ -252,7 +252,8 @@ class Trainer:
             checkpoint.restore(self.model)
             first = checkpoint.state.result.steps
             batches = explained(self.batches(first), self.spec)
-            path = self._checkpoints.run.path / "bad_batch.npz"
+            worker = self._distribution.worker  # each may have had rows of its own
+            path = self._checkpoints.run.path / (f"bad_batch.worker-{worker}.npz" if worker else "bad_batch.npz")
             details = find_divergence(self.model, self._step, batches, range(first + 1, step + 1), path)
         return TrainingError(
             f"{what} at step {step}{details}. Lower training.learning_rate or set training.clip_norm; the best model "
