@@ -22,7 +22,9 @@ def test_the_status_of_a_worker_that_failed_is_returned(capfd: pytest.CaptureFix
     assert "error: the following arguments are required" in capfd.readouterr().err
 
 
-def test_when_one_fails_the_others_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_one_fails_the_others_are_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(module, "_SECONDS_TO_END", 0.2)
     scripts = ["import time; time.sleep(60)", "import os; os.kill(os.getpid(), 9)"]
     processes = [subprocess.Popen([sys.executable, "-c", script], text=True) for script in scripts]
@@ -31,6 +33,7 @@ def test_when_one_fails_the_others_are_stopped(monkeypatch: pytest.MonkeyPatch) 
     module._stop(processes)
     assert time.monotonic() - began < 20
     assert all(process.poll() is not None for process in processes)
+    assert capsys.readouterr().err == "tfrec launch: worker 1 ended with status 137; all are stopped\n"
 
 
 def test_addresses_differ() -> None:

@@ -74,12 +74,21 @@ def _wait(processes: Sequence[subprocess.Popen[str]]) -> int:
     """Waits until all have ended well, or one has failed and the others had time to say so too."""
     status, deadline = 0, float("inf")
     while time.monotonic() < deadline and any(process.poll() is None for process in processes):
-        failed = [process.returncode for process in processes if process.poll()]
-        if failed and not status:
-            status, deadline = failed[0], time.monotonic() + _SECONDS_TO_END
+        status = status or _first_failure(processes)
+        if status and deadline == float("inf"):
+            deadline = time.monotonic() + _SECONDS_TO_END
         time.sleep(0.05)
-    status = status or next((process.returncode for process in processes if process.returncode), 0)
-    return 128 - status if status < 0 else status
+    return status or _first_failure(processes)
+
+
+def _first_failure(processes: Sequence[subprocess.Popen[str]]) -> int:
+    """Says which process has failed; its exit status, or 0."""
+    for index, process in enumerate(processes):
+        if process.poll():
+            status = 128 - process.returncode if process.returncode < 0 else process.returncode
+            print(f"tfrec launch: worker {index} ended with status {status}; all are stopped", file=sys.stderr)
+            return status
+    return 0
 
 
 def _stop(processes: Sequence[subprocess.Popen[str]]) -> None:
