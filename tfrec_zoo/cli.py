@@ -90,6 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("inspect", _inspect, "show what a dataset holds, draw it, verify it", inspect.add_arguments)
     add("models", _models, "list the zoo: paper, objective, needs, parameters", arguments.models)
     add("train", _train, "train a model on a dataset", arguments.train)
+    add("launch", _launch, "train in several processes of this machine that form a cluster", arguments.launch)
     add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", arguments.evaluate)
     add("compare", _compare, "compare two runs user by user", arguments.compare)
     add("export", _export, "write a SavedModel version, checked by the gate", arguments.export)
@@ -174,7 +175,7 @@ def _models(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     _quiet_tensorflow(args)
-    from tfrec_zoo.training.train import print_result, train
+    from tfrec_zoo.training.train import print_result, speaks_for_the_run, train
 
     result = train(
         args.model,
@@ -186,12 +187,22 @@ def _train(args: argparse.Namespace) -> int:
         preset=args.preset,
         refit=args.refit,
         overwrite=args.overwrite,
+        strategy=args.strategy,
+        worker_timeout=args.worker_timeout,
         quiet=args.quiet,
     )
+    if not speaks_for_the_run(args.strategy):
+        return 0
     if args.json != "-":
         print_result(result)
     _write_json(result, args.json)
     return 0
+
+
+def _launch(args: argparse.Namespace) -> int:
+    from tfrec_zoo.training.launch import launch
+
+    return launch(args.arguments, args.workers)
 
 
 def _evaluate(args: argparse.Namespace) -> int:

@@ -86,6 +86,27 @@ def train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="drop the run in RUN; without it, an unfinished one goes on"
     )
+    parser.add_argument(
+        "--strategy",
+        choices=("auto", "default", "mirrored", "multiworker"),
+        default="auto",
+        help="auto (default): multiworker where TF_CONFIG names a cluster, mirrored with several GPUs, else one device",
+    )
+    parser.add_argument(
+        "--worker-timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="multiworker: without a sign of life for so long, another worker counts as gone (default: %(default)g)",
+    )
+
+
+def launch(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec launch`."""
+    parser.add_argument("--workers", type=int, required=True, metavar="N", help="processes on this machine")
+    parser.add_argument(
+        "arguments", nargs="+", metavar="-- train ...", help="the tfrec command that each of them runs, after --"
+    )
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:

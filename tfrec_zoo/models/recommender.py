@@ -62,6 +62,11 @@ class Recommender(keras.Model):
         return cls(spec.catalog_size, {} if config is None else config)
 
     @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """What trains it; a model with networks that play against each other has more than one."""
+        return [self.optimizer]
+
+    @property
     def history_length(self) -> int:
         """Columns of the histories that it trains on."""
         raise NotImplementedError

@@ -36,6 +36,9 @@ class TrainingConfig(Config):
         windows: "random" or "latest": which part of a longer history a step sees.
         length_buckets: Widths of the batches; histories of similar length share a batch, so that little of it is
             padding. 1 makes every batch as wide as the network's input.
+        sharding: What each of several workers reads: "batch" makes all read everything and train on their rows of the
+            same batches, so that their number changes nothing; "file" gives each its own shards, or records where there
+            are fewer shards than workers. "auto" is "batch" up to 256 MiB of shards, then "file".
         validate_every: Epochs between two validations.
         keep: Whose validated weights the run keeps, and whose step a refit takes: "best" on valid, or "last". After a
             schedule that decays to 0 the last are as good, and not chosen by the noise of one validation.
@@ -54,6 +57,7 @@ class TrainingConfig(Config):
     ema_momentum: float | None = pydantic.Field(None, gt=0, lt=1)
     windows: Literal["random", "latest"] = "random"
     length_buckets: int = pydantic.Field(1, ge=1)
+    sharding: Literal["auto", "batch", "file"] = "auto"
     validate_every: int = pydantic.Field(1, ge=1)
     keep: Literal["best", "last"] = "best"
     patience: int = pydantic.Field(10, ge=1)
