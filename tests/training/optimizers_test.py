@@ -8,6 +8,7 @@ import tensorflow as tf
 from tests.models.bert4rec_test import CONFIG
 from tests.models.model_contract import inputs
 from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.models.bert4rec import Bert4Rec
 from tfrec_zoo.runs.run_config import TrainingConfig
 from tfrec_zoo.training.optimizers import averaged_weights, make_optimizer
@@ -30,6 +31,15 @@ def test_weight_decay_spares_biases_and_layer_norm(optimizer: str, spec: Dataset
     assert len(moved) + len(spared) == len(model.trainable_variables)
     assert all(path.endswith(("kernel", "embeddings")) for path in moved)
     assert all(path.endswith(("bias", "gamma", "beta")) for path in spared)
+
+
+def test_a_wrong_configuration_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`optimizer`.*'adam', 'lazy_adam', 'row_wise_adagrad' or 'sgd'"):
+        TrainingConfig.parse({"optimizer": "lazyadam"})
+    with pytest.raises(ConfigError, match="`precision`.*got 'float16'"):
+        TrainingConfig.parse({"precision": "float16"})
+    with pytest.raises(ConfigError, match=r"accumulate_steps \(8\) must not be larger than batch_size \(4\)"):
+        TrainingConfig.parse({"batch_size": 4, "accumulate_steps": 8})
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrec_zoo.training import lazy_updates
 from tfrec_zoo.training.lazy_adam import LazyAdam
 from tfrec_zoo.training.row_wise_adagrad import RowWiseAdagrad
 from tfrec_zoo.training.sparse_gradients import add_up_rows
@@ -77,6 +78,16 @@ def test_rows_that_nothing_touches_stay_to_the_last_bit(make: Callable, options:
         np.testing.assert_array_equal(value[rest], weight[rest])
         np.testing.assert_allclose(mean[rest], weight[rest], rtol=1e-6)
         assert (value[touched] != weight[touched]).all()
+
+
+@pytest.mark.parametrize("make", [LazyAdam, RowWiseAdagrad])
+def test_a_dense_gradient_of_many_rows_is_taken_in_parts(make: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = [dense(gradients(np.arange(ROWS), step)) for step in range(4)]
+    at_once = trained(make(0.05, **OPTIONS[3]), steps)
+    monkeypatch.setattr(lazy_updates, "_ROWS_AT_ONCE", 5)
+    in_parts = trained(make(0.05, **OPTIONS[3]), steps)
+    for one, other in zip([*in_parts[0], *in_parts[1]], [*at_once[0], *at_once[1]], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
 def test_a_row_that_rests_neither_moves_nor_forgets() -> None:

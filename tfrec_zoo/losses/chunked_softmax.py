@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from tfrec_zoo.losses.catalogue import mark_columns
 
-_CHUNK_LOGITS = 1 << 23
-"""Logits at a time: 32 MiB in float32."""
+_CHUNK_LOGITS = 1 << 22
+"""Logits at a time: 16 MiB in float32."""
 
 
 def chunked_softmax(
@@ -38,70 +39,76 @@ def chunked_softmax(
     Returns:
         float32 (batch, places).
     """
-    queries, table, bias = tf.cast(queries, tf.float32), tf.convert_to_tensor(items), tf.convert_to_tensor(bias)
-    own = tf.reduce_sum(queries * tf.gather(table, targets + first_row), axis=-1) + tf.gather(bias, targets)
     excluded = None if known is None else tf.concat([known, targets], axis=1)
-    others = _log_partition(queries, table, bias, excluded, first_row, chunk_logits)
+    queries, table, bias = tf.cast(queries, tf.float32), tf.convert_to_tensor(items), tf.convert_to_tensor(bias)
+    own, others = _own_and_partition(queries, table, bias, targets, excluded, first_row, chunk_logits)
     return others - own if known is None else tf.math.softplus(others - own)
 
 
-def _log_partition(
+def _own_and_partition(
     queries: tf.Tensor,
     table: tf.Tensor,
     bias: tf.Tensor,
+    targets: tf.Tensor,
     excluded: tf.Tensor | None,
     first_row: int,
     chunk_logits: int,
-) -> tf.Tensor:
-    """log(sum(exp(logits))) over the columns that are not excluded: float32 (batch, places)."""
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The targets' logits, and log(sum(exp(logits))) of the columns not excluded: float32 (batch, places) each."""
     catalog_size = tf.shape(bias)[0]
     places = tf.shape(queries)[:2]
     width = tf.clip_by_value(chunk_logits // tf.maximum(tf.reduce_prod(places), 1), 1, catalog_size)
-    chunks = -(-catalog_size // width)
 
-    def logits_of(begin: tf.Tensor, queries: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    def more_columns(begin: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+        return begin < catalog_size
+
+    def chunk(begin: tf.Tensor, queries: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Logits of a chunk of columns, and their rows of the table."""
         end = tf.minimum(begin + width, catalog_size)
-        logits = tf.einsum("bpd,nd->bpn", queries, table[first_row + begin : first_row + end]) + bias[begin:end]
-        if excluded is None:
-            return logits
-        return tf.where(mark_columns(excluded - begin, end - begin)[:, None], logits.dtype.min, logits)
+        rows = table[first_row + begin : first_row + end]
+        logits = tf.einsum("bpd,nd->bpn", queries, rows) + bias[begin:end]
+        if excluded is not None:
+            logits = tf.where(mark_columns(excluded - begin, end - begin)[:, None], logits.dtype.min, logits)
+        return logits, rows
 
     @tf.custom_gradient
-    def log_partition(
+    def own_and_partition(
         queries: tf.Tensor, table: tf.Tensor, bias: tf.Tensor
-    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, ...]]]:
-        def add(chunk: tf.Tensor, largest: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            logits = logits_of(chunk * width, queries, table, bias)
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., tuple[tf.Tensor, ...]]]:
+        def add(begin: tf.Tensor, largest: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            logits, _ = chunk(begin, queries, table, bias)
             now = tf.maximum(largest, tf.reduce_max(logits, axis=-1))
             more = tf.reduce_sum(tf.exp(logits - now[..., None]), axis=-1)
-            return chunk + 1, now, total * tf.exp(largest - now) + more
+            return begin + width, now, total * tf.exp(largest - now) + more
 
         start = (0, tf.fill(places, tf.float32.min), tf.zeros(places))
-        _, largest, total = tf.while_loop(lambda chunk, *_: chunk < chunks, add, start, parallel_iterations=1)
-        value = largest + tf.math.log(total)
+        _, largest, total = tf.while_loop(more_columns, add, start, parallel_iterations=1)
+        partition = largest + tf.math.log(total)
+        own = tf.reduce_sum(queries * tf.gather(table, targets + first_row), axis=-1) + tf.gather(bias, targets)
 
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            # The reserved rows come first, and have no part in the loss.
-            rows = tf.TensorArray(tf.float32, chunks + 1, infer_shape=False, element_shape=(None, table.shape[1]))
-            biases = tf.TensorArray(tf.float32, chunks, infer_shape=False, element_shape=(None,))
+        def gradient(of_own: tf.Tensor, of_partition: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            flat = tf.reshape(queries, (-1, table.shape[1]))
 
-            def walk(
-                chunk: tf.Tensor, to_queries: tf.Tensor, rows: tf.TensorArray, biases: tf.TensorArray
-            ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.TensorArray]:
-                begin = chunk * width
-                end = tf.minimum(begin + width, catalog_size)
-                share = tf.exp(logits_of(begin, queries, table, bias) - value[..., None]) * upstream[..., None]
-                to_queries += tf.einsum("bpn,nd->bpd", share, table[first_row + begin : first_row + end])
-                rows = rows.write(chunk + 1, tf.einsum("bpn,bpd->nd", share, queries))
-                return chunk + 1, to_queries, rows, biases.write(chunk, tf.reduce_sum(share, axis=(0, 1)))
+            def walk(begin: tf.Tensor, to_queries: tf.Tensor, to_table: tf.Tensor, to_bias: tf.Tensor) -> Any:
+                logits, rows = chunk(begin, queries, table, bias)
+                count = tf.shape(rows)[0]
+                share = tf.exp(logits - partition[..., None]) * of_partition[..., None]
+                share += tf.one_hot(targets - begin, count) * of_own[..., None]
+                share = tf.reshape(share, (-1, count))
+                columns = tf.range(begin, begin + count)
+                to_rows = tf.transpose(tf.matmul(flat, share, transpose_a=True))
+                # In place, into memory that nothing else refers to: a copy a chunk would cost the table squared, and
+                # chunks that are joined in the end would hold its memory twice.
+                to_table = tf.raw_ops.InplaceUpdate(x=to_table, i=first_row + columns, v=to_rows)
+                to_bias = tf.raw_ops.InplaceUpdate(x=to_bias, i=columns, v=tf.reduce_sum(share, axis=0))
+                return begin + width, to_queries + tf.matmul(share, rows), to_table, to_bias
 
-            start = (0, tf.zeros_like(queries), rows.write(0, tf.zeros((first_row, table.shape[1]))), biases)
-            _, to_queries, rows, biases = tf.while_loop(
-                lambda chunk, *_: chunk < chunks, walk, start, parallel_iterations=1
-            )
-            to_table, to_bias = rows.concat(), biases.concat()
-            return to_queries, tf.ensure_shape(to_table, table.shape), tf.ensure_shape(to_bias, bias.shape)
+            empty = [tf.raw_ops.Empty(shape=tf.shape(value), dtype=tf.float32, init=True) for value in (table, bias)]
+            start = (0, tf.zeros_like(flat), *empty)
+            _, to_queries, to_table, to_bias = tf.while_loop(more_columns, walk, start, parallel_iterations=1)
+            shapes = zip((to_queries, to_table, to_bias), (queries, table, bias), strict=True)
+            return tuple(tf.reshape(value, tf.shape(like)) for value, like in shapes)
 
-        return value, gradient
+        return (own, partition), gradient
 
-    return log_partition(queries, table, bias)
+    return own_and_partition(queries, table, bias)

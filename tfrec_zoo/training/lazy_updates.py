@@ -11,6 +11,9 @@ import tensorflow as tf
 from tfrec_zoo.training.sparse_gradients import Gradient
 from tfrec_zoo.training.summed_gradients import SumsBeforeClipping
 
+_ROWS_AT_ONCE = 1 << 16
+"""A dense gradient updates more rows than these in parts, so that the intermediate values stay small."""
+
 
 class LazyOptimizer(SumsBeforeClipping, keras.optimizers.Optimizer):
     """Updates the rows of a sparse gradient and no others; a dense gradient updates all rows.
@@ -60,11 +63,25 @@ class LazyOptimizer(SumsBeforeClipping, keras.optimizers.Optimizer):
         raise NotImplementedError
 
     def update_step(self, gradient: Gradient, variable: tf.Variable, learning_rate: Any) -> None:
-        index = self._get_variable_index(variable)
-        sparse = isinstance(gradient, tf.IndexedSlices)
-        rows = gradient.indices if sparse else None
-        values = tf.cast(gradient.values if sparse else gradient, variable.dtype)
         rate = tf.cast(learning_rate, variable.dtype)
+        if isinstance(gradient, tf.IndexedSlices):
+            self._update(variable, gradient.values, gradient.indices, rate)
+            return
+        count = variable.shape[0] if variable.shape.rank else 1
+        if count <= _ROWS_AT_ONCE:
+            self._update(variable, gradient, None, rate)
+            return
+
+        def update_rows(begin: tf.Tensor) -> tuple[tf.Tensor]:
+            end = tf.minimum(begin + _ROWS_AT_ONCE, count)
+            self._update(variable, gradient[begin:end], tf.range(begin, end), rate)
+            return (end,)
+
+        tf.while_loop(lambda begin: begin < count, update_rows, (0,), parallel_iterations=1)
+
+    def _update(self, variable: tf.Variable, gradient: tf.Tensor, rows: tf.Tensor | None, rate: tf.Tensor) -> None:
+        """Updates rows, none of them twice, or the whole variable where `rows` is None."""
+        index, values = self._get_variable_index(variable), tf.cast(gradient, variable.dtype)
         before = after = read(variable, rows)
         if self.weight_decay and self._use_weight_decay(variable):
             after -= before * self.weight_decay * rate
