@@ -13,6 +13,7 @@ from typing import Any
 from tfrec_zoo.errors import ConfigError
 
 BENCHMARKS = {
+    "catalogue": "tfrec_zoo.benchmarks.catalogue_cost",
     "encode": "tfrec_zoo.benchmarks.encoding_cost",
     "evaluate": "tfrec_zoo.benchmarks.evaluation_cost",
     "prepare": "tfrec_zoo.benchmarks.preparation_cost",

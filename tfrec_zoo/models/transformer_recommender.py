@@ -14,6 +14,7 @@ from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
 from tfrec_zoo.layers.catalog_projection import CatalogProjection
 from tfrec_zoo.losses import catalogue
+from tfrec_zoo.losses.chunked_softmax import chunked_softmax
 from tfrec_zoo.models.recommender import ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
 
 
@@ -26,7 +27,8 @@ class TransformerConfig(Config):
         heads: Attention heads.
         max_length: Columns of the network's input.
         dropout: Share of dropped activations.
-        loss: "softmax" over the whole catalogue, "sampled_softmax" (log-uniform negatives, logQ-corrected) or "gbce".
+        loss: "softmax" over the whole catalogue; "chunked_softmax", the same computed in parts, for catalogues whose
+            logits don't fit into memory; "sampled_softmax" (log-uniform negatives, logQ-corrected) or "gbce".
         negatives: Negatives of the sampled losses, shared by a batch.
         calibration: t of gBCE.
         exclude_known: Leave the user's other items out of a target's negatives, as a ranking that filters seen items
@@ -38,7 +40,7 @@ class TransformerConfig(Config):
     heads: int = pydantic.Field(2, ge=1)
     max_length: int = pydantic.Field(50, ge=2)
     dropout: float = pydantic.Field(0.2, ge=0, lt=1)
-    loss: Literal["softmax", "sampled_softmax", "gbce"] = "softmax"
+    loss: Literal["softmax", "chunked_softmax", "sampled_softmax", "gbce"] = "softmax"
     negatives: int = pydantic.Field(256, ge=1)
     calibration: float = pydantic.Field(0.75, ge=0, le=1)
     exclude_known: bool = False
@@ -78,9 +80,16 @@ class TransformerRecommender(Recommender):
         super().__init__(catalog_size, config, **kwargs)
         c = self.config
         self.backbone = TransformerBackbone(
-            catalog_size, c.max_length, c.dim, c.blocks, c.heads, c.dropout, causal=self.causal
+            catalog_size,
+            c.max_length,
+            c.dim,
+            c.blocks,
+            c.heads,
+            c.dropout,
+            causal=self.causal,
+            dtype=self.dtype_policy,
         )
-        self.projection = CatalogProjection(catalog_size)
+        self.projection = CatalogProjection(catalog_size, dtype=self.dtype_policy)
         self._negative_seeds = keras.random.SeedGenerator()
         self.backbone.build((None, c.max_length))
         self.projection.build((None, c.dim))
@@ -109,14 +118,17 @@ class TransformerRecommender(Recommender):
         # Places without a target hold PAD; their weight is 0, their column just has to exist.
         columns = tf.maximum(targets - FIRST_ITEM_ID, 0)
         known = inputs["known"] - FIRST_ITEM_ID if c.exclude_known else None
-        table = tf.convert_to_tensor(self.backbone.embedding.item_embeddings)[FIRST_ITEM_ID:]
-        bias = tf.convert_to_tensor(self.projection.bias)
+        # The variables themselves: the sampled losses read a few of their rows, and their gradient is sparse.
+        items, bias = self.backbone.embedding.item_embeddings.value, self.projection.bias.value
+        shared: dict[str, Any] = {"known": known, "first_row": FIRST_ITEM_ID}
         if c.loss == "softmax":
-            return catalogue.softmax(queries, columns, table, bias, known)
+            return catalogue.softmax(queries, columns, items, bias, **shared)
+        if c.loss == "chunked_softmax":
+            return chunked_softmax(queries, columns, items, bias, **shared)
         seed = tf.cast(self._negative_seeds.next(), tf.int32)
         if c.loss == "sampled_softmax":
-            return catalogue.sampled_softmax(queries, columns, table, bias, c.negatives, seed, known)
-        return catalogue.gbce(queries, columns, table, bias, c.negatives, c.calibration, seed, known)
+            return catalogue.sampled_softmax(queries, columns, items, bias, c.negatives, seed, **shared)
+        return catalogue.gbce(queries, columns, items, bias, c.negatives, c.calibration, seed, **shared)
 
     def score(self, history: tf.Tensor) -> tf.Tensor:
         return self(self._prediction(history), training=False)[:, 0]

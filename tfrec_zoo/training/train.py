@@ -177,7 +177,8 @@ def _what_is_trained(config: RunConfig, spec: DatasetSpec, refit: bool) -> dict[
 def compiled_model(config: RunConfig, spec: DatasetSpec) -> Recommender:
     """Makes the untrained model of a configuration with its optimizer; the same seed makes the same weights."""
     keras.utils.set_random_seed(config.seed)
-    model = get_model(config.model).from_spec(spec, config.network)
+    model = get_model(config.model).from_spec(spec, config.network, dtype=config.training.precision)
+    model.accumulate_steps = config.training.accumulate_steps
     total_steps = config.training.epochs * steps_per_epoch(spec, config.training)
     model.compile(optimizer=make_optimizer(config.training, total_steps))
     model.optimizer.build(model.trainable_variables)
