@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfrec_zoo.evaluation.report import evaluate_run
     from tfrec_zoo.export.export_run import export_run
     from tfrec_zoo.models.bert4rec import Bert4Rec
+    from tfrec_zoo.models.peterrec import PeterRec
     from tfrec_zoo.models.recommender import Recommender
     from tfrec_zoo.models.registry import get_model
     from tfrec_zoo.models.sasrec import SASRec
@@ -45,6 +46,7 @@ _MODULES = {
     "Evaluator": "evaluation.evaluator",
     "ExportError": "errors",
     "Markov": "evaluation.baselines",
+    "PeterRec": "models.peterrec",
     "Popularity": "evaluation.baselines",
     "RankingValidation": "training.callbacks",
     "Recommender": "models.recommender",
@@ -71,6 +73,7 @@ __all__ = [
     "Evaluator",
     "ExportError",
     "Markov",
+    "PeterRec",
     "Popularity",
     "RankingValidation",
     "Recommender",

@@ -41,6 +41,12 @@ MODELS = {
         "cloze: name the hidden items of a history",
         "sequences",
     ),
+    "peterrec": Entry(
+        "tfrec_zoo.models.peterrec:PeterRec",
+        "Yuan et al., PeterRec, SIGIR 2020",
+        "pre-train: name the next item (or hidden ones); fine-tune: patches for many tasks",
+        "sequences; to fine-tune transfer or profiles",
+    ),
     "sasrec": Entry(
         "tfrec_zoo.models.sasrec:SASRec",
         "Kang and McAuley, SASRec, ICDM 2018 (with softmax)",
