@@ -166,7 +166,7 @@ def _models(args: argparse.Namespace) -> int:
     if args.json != "-":
         from tfrec_zoo.tables import print_table
 
-        columns = ["model", "paper", "objective", "needs", f"parameters ({args.items:,} items)"]
+        columns = ["model", "paper", "objective", "needs", f"parameters ({args.items:,} items)", "patches of a task"]
         print_table(columns, [[name, *row.values()] for name, row in zoo.items()])
     _write_json(zoo, args.json)
     return 0

@@ -69,7 +69,7 @@ class DilatedConvBackbone(keras.layers.Layer):
     @property
     def receptive_field(self) -> int:
         """Columns that can reach one position's output."""
-        return 1 + sum((self._kernel_size - 1) * rate for l in self._dilations for rate in (l, 2 * l))
+        return 1 + (self._kernel_size - 1) * sum(dilation + 2 * dilation for dilation in self._dilations)
 
     @property
     def layer_parameters(self) -> int:

@@ -13,6 +13,7 @@ from tfrec_zoo.backbones.transformer import TransformerBackbone
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
 from tfrec_zoo.layers.catalog_projection import CatalogProjection
+from tfrec_zoo.layers.patching import Patches
 from tfrec_zoo.losses import catalogue
 from tfrec_zoo.models.recommender import ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
 
@@ -118,9 +119,11 @@ class SequenceRecommender(Recommender):
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         return self.projection(self._hidden(inputs, training), self.backbone.embedding.item_embeddings)
 
-    def target_losses(self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool) -> tf.Tensor:
+    def target_losses(
+        self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool, patches: Patches | None = None
+    ) -> tf.Tensor:
         c = self.config
-        queries = self.projection.queries(self._hidden(inputs, training))
+        queries = self.projection.queries(self._hidden(inputs, training, patches))
         # Places without a target hold PAD; their weight is 0, their column just has to exist.
         columns = tf.maximum(targets - FIRST_ITEM_ID, 0)
         known = inputs["known"] - FIRST_ITEM_ID if c.exclude_known else None
@@ -144,8 +147,10 @@ class SequenceRecommender(Recommender):
         item_ids = self.prediction_input(history)
         return {"item_ids": item_ids, "positions": tf.fill((tf.shape(item_ids)[0], 1), item_ids.shape[1] - 1)}
 
-    def _hidden(self, inputs: Mapping[str, tf.Tensor], training: bool | None) -> tf.Tensor:
-        hidden = self.backbone(inputs["item_ids"], training=training)
+    def _hidden(
+        self, inputs: Mapping[str, tf.Tensor], training: bool | None, patches: Patches | None = None
+    ) -> tf.Tensor:
+        hidden = self.backbone(inputs["item_ids"], patches=patches, training=training)
         # Gathering before the projection keeps its cost at places x catalogue instead of length x catalogue.
         return tf.gather(hidden, inputs["positions"], batch_dims=1)
 
