@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tfrec_zoo.models.registry import get_model
     from tfrec_zoo.models.sasrec import SASRec
     from tfrec_zoo.training.callbacks import RankingValidation
+    from tfrec_zoo.training.finetune import finetune
     from tfrec_zoo.training.train import train
 
 _MODULES = {
@@ -57,6 +58,7 @@ _MODULES = {
     "evaluate_run": "evaluation.report",
     "evaluation_batches": "data.sequences",
     "export_run": "export.export_run",
+    "finetune": "training.finetune",
     "get_model": "models.registry",
     "train": "training.train",
     "training_batches": "data.sequences",
@@ -84,6 +86,7 @@ __all__ = [
     "evaluate_run",
     "evaluation_batches",
     "export_run",
+    "finetune",
     "get_model",
     "train",
     "training_batches",

@@ -9,7 +9,7 @@ WSDM 2019.
              ->  causal: negative log-likelihood of item t + 1 at every position t (3.2, eq. 1 and 2)
                  else:   cloze, as Yuan et al., "Future Data Helps Training", WWW 2020, do
 
-This file is the pre-training (3.2) and, alone, a sequential recommender. models/peterrec_task.py is the fine-tuning
+This file is the pre-training (3.2) and, alone, a sequential recommender. models/transfer_task.py is the fine-tuning
 (3.3): patches are put into this network and a head on it, the network itself stays as it is.
 """
 
@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from tfrec_zoo.backbones.dilated_conv import DilatedConvBackbone
 from tfrec_zoo.dataset_spec import MASK
+from tfrec_zoo.models.recommender import DIVERSIFIES
 from tfrec_zoo.models.transformer_recommender import SequenceConfig, SequenceRecommender
 from tfrec_zoo.preprocessing.cloze import cloze
 from tfrec_zoo.preprocessing.history import append_token, latest
@@ -64,6 +65,7 @@ class PeterRec(SequenceRecommender):
     """
 
     name_in_zoo = "peterrec"
+    capabilities = SequenceRecommender.capabilities | {DIVERSIFIES}
     config_class = PeterRecConfig
     config: PeterRecConfig
 
