@@ -22,6 +22,9 @@ SCORES_CATALOGUE = "scores_catalogue"
 ENCODES_HISTORIES = "encodes_histories"
 """Capability: `encode(history)` gives a vector for every user."""
 
+DIVERSIFIES = "diversifies"
+"""Capability: it is served with a ranking by parts of a history too."""
+
 
 class Recommender(keras.Model):
     """A Keras model that trains on batches of DATA and scores items.
