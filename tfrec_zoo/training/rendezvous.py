@@ -48,9 +48,7 @@ def _gather(cluster: Cluster, own: dict[str, Any], timeout: float) -> str | None
     heard: dict[int, dict[str, Any]] = {0: own}
     waiting: dict[int, socket.socket] = {}
     try:
-        both = socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both else socket.AF_INET
-        listener = socket.create_server(("", port), family=family, dualstack_ipv6=both, backlog=len(cluster.tasks))
+        listener = _listen(cluster.addresses[0].rpartition(":")[0], port, len(cluster.tasks))
     except OSError as error:
         return f"port {port} of the chief cannot be opened: {error.strerror}. Is another run on this machine?"
     try:
@@ -74,6 +72,16 @@ def _gather(cluster: Cluster, own: dict[str, Any], timeout: float) -> str | None
     finally:
         for connection in waiting.values():
             connection.close()
+
+
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
+    """Listens on the loopback interface for a cluster on one machine, else on all interfaces."""
+    # The chief's name in TF_CONFIG, of a service say, need not be an address of its own.
+    if host in ("localhost", "127.0.0.1"):
+        return socket.create_server(("127.0.0.1", port), backlog=backlog)
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    return socket.create_server(("", port), family=family, dualstack_ipv6=both, backlog=backlog)
 
 
 def _ask_chief(cluster: Cluster, hello: dict[str, Any], timeout: float) -> str | None:
