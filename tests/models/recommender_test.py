@@ -48,7 +48,7 @@ def given_gradients(model: Recommender, batch: Any, monkeypatch: pytest.MonkeyPa
         given.update({variable.path: gradient for variable, gradient in zip(variables, gradients, strict=True)})
 
     monkeypatch.setattr(model.optimizer, "apply", apply)
-    model.train_step(batch)
+    tf.function(model.train_step).get_concrete_function(batch)
     return given
 
 
@@ -85,12 +85,11 @@ def test_adam_of_keras_and_ours_train_a_sampled_loss_alike(spec: DatasetSpec, lo
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
-@MODELS
-@pytest.mark.parametrize("loss", ["softmax", "chunked_softmax"])
+@pytest.mark.parametrize(("model_class", "loss"), [(Bert4Rec, "softmax"), (SASRec, "chunked_softmax")])
 def test_parts_of_a_batch_add_up_to_it(model_class: type[Recommender], loss: str, spec: DatasetSpec) -> None:
-    """16 rows in 1, 3 and 16 parts, whose targets are not equally many."""
+    """16 rows in 1 and in 3 parts, whose targets are not equally many."""
     results = []
-    for parts in (1, 3, 16):
+    for parts in (1, 3):
         training = TrainingConfig(optimizer="sgd", learning_rate=0.1, batch_size=16, accumulate_steps=parts)
         model = compiled(spec, {"loss": loss}, training, model_class)
         results.append(trained(model, inputs(model, spec), 4))
@@ -109,8 +108,7 @@ def test_parts_are_computed_one_after_the_other(spec: DatasetSpec) -> None:
     assert len(waiting) >= 2 * 3, "two later parts, each with inputs, targets and weights"
 
 
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("loss", ["softmax", "sampled_softmax"])
+@pytest.mark.parametrize(("precision", "loss"), [("mixed_bfloat16", "sampled_softmax"), ("mixed_float16", "softmax")])
 def test_16_bits_train_close_to_32(spec: DatasetSpec, precision: str, loss: str, tmp_path: Path) -> None:
     results = {}
     for chosen in ("float32", precision):

@@ -30,7 +30,7 @@ class CatalogProjection(keras.layers.Layer):
     """
 
     def __init__(self, catalog_size: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # the embeddings stay in float32
         self.catalog_size = catalog_size
         self._norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=self.dtype_policy)
 
