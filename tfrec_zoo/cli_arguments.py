@@ -196,10 +196,11 @@ def export(parser: argparse.ArgumentParser) -> None:
 
 def bench(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `tfrec bench`."""
-    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate, prepare, encode, serve")
+    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate, prepare, encode, serve, transfer")
     parser.add_argument("--data", metavar="DATA", help="dataset, or log, to measure on (default: synthetic data)")
     parser.add_argument(
         "--rows", type=int, nargs="+", metavar="N", help="prepare: lengths of the logs (default: 2000000)"
     )
     parser.add_argument("--formats", nargs="+", choices=("csv", "parquet"), help="prepare: of logs (default: both)")
+    parser.add_argument("--quick", action="store_true", default=None, help="transfer: one seed, one learning rate")
     json(parser)

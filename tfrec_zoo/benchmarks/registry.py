@@ -19,6 +19,7 @@ BENCHMARKS = {
     "prepare": "tfrec_zoo.benchmarks.preparation_cost",
     "serve": "tfrec_zoo.benchmarks.serving_latency",
     "train": "tfrec_zoo.benchmarks.training_throughput",
+    "transfer": "tfrec_zoo.benchmarks.transfer_gain",
 }
 WITHOUT_TENSORFLOW = ("prepare",)
 
