@@ -17,6 +17,9 @@ def parts_of_batch(batch: Any, count: int) -> Iterator[Any]:
         batch: Nested tensors with as many rows each.
         count: Number of parts; those beyond the number of rows are empty.
     """
+    if count == 1:
+        yield batch
+        return
     rows = tf.shape(tf.nest.flatten(batch)[0])[0]
     for part in range(count):
         begin, end = part * rows // count, (part + 1) * rows // count
