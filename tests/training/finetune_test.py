@@ -1,5 +1,6 @@
 """Fine-tuning on two synthetic domains, through real Beam runs."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -172,6 +173,10 @@ def test_what_does_not_fit_is_one_clear_error(tuned: Path, data: Path, tmp_path:
     vocabulary = other / "vocab" / "item.txt"
     lines = vocabulary.read_text().splitlines()
     vocabulary.write_text("\n".join([lines[1], lines[0], *lines[2:]]) + "\n")
+    manifest = json.loads((other / "dataset.json").read_text())
+    listed = next(file for file in manifest["files"] if file["path"] == "vocab/item.txt")
+    listed["digest"] = hashlib.blake2b(vocabulary.read_bytes(), digest_size=16).hexdigest()
+    (other / "dataset.json").write_text(json.dumps(manifest))
     with pytest.raises(DataError, match="trained on another catalogue"):
         attempt(where=other)
     shutil.copy(domains / "vocab" / "item.txt", vocabulary)

@@ -9,6 +9,7 @@ from tfrec_zoo.training import lazy_updates
 from tfrec_zoo.training.lazy_adam import LazyAdam
 from tfrec_zoo.training.row_wise_adagrad import RowWiseAdagrad
 from tfrec_zoo.training.sparse_gradients import add_up_rows
+from tfrec_zoo.training.strategy import mirrored
 from tfrec_zoo.training.summed_gradients import SGD, Adam
 
 ROWS, DIM = 12, 3
@@ -150,7 +151,7 @@ def test_two_replicas_train_as_one_device_does(make: Callable, options: dict) ->
     whole = [[sum(pair) for pair in zip(dense(one), dense(other), strict=True)] for one, other in parts]
     sparse = [[add(*pair) for pair in zip(one, other, strict=True)] for one, other in parts]
     expected, averaged = trained(make(**options), whole if make in (Adam, SGD) else sparse)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = mirrored()
     with strategy.scope():
         weights = variables()
         optimizer = make(**options)

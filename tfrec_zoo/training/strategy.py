@@ -85,7 +85,7 @@ class Distribution:
             timeout: For "multiworker", see `timeout`.
         """
         if name == MIRRORED:
-            return cls(name, tf.distribute.MirroredStrategy(_mirrored_devices()))
+            return cls(name, mirrored())
         if name == MULTIWORKER and cluster is not None:
             return cls(name, _multiworker(cluster, timeout), cluster, timeout)
         return cls(DEFAULT, tf.distribute.get_strategy())
@@ -244,11 +244,13 @@ class Distribution:
         return f"{who} has gone (no sign of life within {self.timeout:g} s, or its connection broke). {_AGAIN}"
 
 
-def _mirrored_devices() -> list[str] | None:
-    """None lets TensorFlow take the GPUs; without any, the logical CPUs, of which a test makes several."""
+def mirrored() -> tf.distribute.Strategy:
+    """Copies on every GPU of this machine; without any, on its logical CPUs, of which a test makes several."""
     if tf.config.list_physical_devices("GPU"):
-        return None
-    return [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices("CPU")]
+        return tf.distribute.MirroredStrategy()
+    devices = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices("CPU")]
+    # Collective ops keep their keys as long as the process lives: a second strategy would meet the sums of the first.
+    return tf.distribute.MirroredStrategy(devices, cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
 def _multiworker(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
