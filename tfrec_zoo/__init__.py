@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from tfrec_zoo.evaluation.report import evaluate_run
     from tfrec_zoo.export.export_run import export_run
     from tfrec_zoo.models.bert4rec import Bert4Rec
+    from tfrec_zoo.models.peterrec import PeterRec
     from tfrec_zoo.models.recommender import Recommender
     from tfrec_zoo.models.registry import get_model
     from tfrec_zoo.models.sasrec import SASRec
     from tfrec_zoo.training.callbacks import RankingValidation
+    from tfrec_zoo.training.finetune import finetune
     from tfrec_zoo.training.train import train
 
 _MODULES = {
@@ -45,6 +47,7 @@ _MODULES = {
     "Evaluator": "evaluation.evaluator",
     "ExportError": "errors",
     "Markov": "evaluation.baselines",
+    "PeterRec": "models.peterrec",
     "Popularity": "evaluation.baselines",
     "RankingValidation": "training.callbacks",
     "Recommender": "models.recommender",
@@ -55,6 +58,7 @@ _MODULES = {
     "evaluate_run": "evaluation.report",
     "evaluation_batches": "data.sequences",
     "export_run": "export.export_run",
+    "finetune": "training.finetune",
     "get_model": "models.registry",
     "train": "training.train",
     "training_batches": "data.sequences",
@@ -71,6 +75,7 @@ __all__ = [
     "Evaluator",
     "ExportError",
     "Markov",
+    "PeterRec",
     "Popularity",
     "RankingValidation",
     "Recommender",
@@ -81,6 +86,7 @@ __all__ = [
     "evaluate_run",
     "evaluation_batches",
     "export_run",
+    "finetune",
     "get_model",
     "train",
     "training_batches",

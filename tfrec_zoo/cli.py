@@ -90,6 +90,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("inspect", _inspect, "show what a dataset holds, draw it, verify it", inspect.add_arguments)
     add("models", _models, "list the zoo: paper, objective, needs, parameters", arguments.models)
     add("train", _train, "train a model on a dataset", arguments.train)
+    add("finetune", _finetune, "transfer a pre-trained model to a task", arguments.finetune)
+    add("launch", _launch, "train in several processes of this machine that form a cluster", arguments.launch)
     add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", arguments.evaluate)
     add("compare", _compare, "compare two runs user by user", arguments.compare)
     add("export", _export, "write a SavedModel version, checked by the gate", arguments.export)
@@ -108,6 +110,26 @@ def _demo(args: argparse.Namespace) -> int:
 
 
 def _synth(args: argparse.Namespace) -> int:
+    if args.domains == 2:
+        from tfrec_zoo.data.synthetic_domains import synthesize_domains
+
+        result = synthesize_domains(
+            args.output,
+            users=args.users,
+            items=args.items,
+            seed=args.seed,
+            min_length=args.min_length,
+            max_length=args.max_length,
+        )
+        if args.json != "-":
+            print(
+                "source {source_interactions:,} interactions, {users:,} users, {items:,} items; target "
+                "{target_interactions:,} interactions, {target_users:,} users, {target_items:,} items".format_map(
+                    result
+                )
+            )
+        _write_json(result, args.json)
+        return 0
     from tfrec_zoo.data.synthetic import synthesize
 
     truth = synthesize(
@@ -166,7 +188,7 @@ def _models(args: argparse.Namespace) -> int:
     if args.json != "-":
         from tfrec_zoo.tables import print_table
 
-        columns = ["model", "paper", "objective", "needs", f"parameters ({args.items:,} items)"]
+        columns = ["model", "paper", "objective", "needs", f"parameters ({args.items:,} items)", "patches of a task"]
         print_table(columns, [[name, *row.values()] for name, row in zoo.items()])
     _write_json(zoo, args.json)
     return 0
@@ -174,7 +196,7 @@ def _models(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     _quiet_tensorflow(args)
-    from tfrec_zoo.training.train import print_result, train
+    from tfrec_zoo.training.train import print_result, speaks_for_the_run, train
 
     result = train(
         args.model,
@@ -186,10 +208,44 @@ def _train(args: argparse.Namespace) -> int:
         preset=args.preset,
         refit=args.refit,
         overwrite=args.overwrite,
+        strategy=args.strategy,
+        worker_timeout=args.worker_timeout,
+        quiet=args.quiet,
+    )
+    if not speaks_for_the_run(args.strategy):
+        return 0
+    if args.json != "-":
+        print_result(result)
+    _write_json(result, args.json)
+    return 0
+
+
+def _launch(args: argparse.Namespace) -> int:
+    from tfrec_zoo.training.launch import launch
+
+    return launch(args.arguments, args.workers)
+
+
+def _finetune(args: argparse.Namespace) -> int:
+    _quiet_tensorflow(args)
+    from tfrec_zoo.training.finetune import finetune, print_finetuned
+
+    result = finetune(
+        args.model,
+        args.source,
+        args.data,
+        args.workdir,
+        task=args.task,
+        mode=args.mode,
+        name=args.name,
+        config=args.config,
+        assignments=args.set,
+        seed=args.seed,
+        overwrite=args.overwrite,
         quiet=args.quiet,
     )
     if args.json != "-":
-        print_result(result)
+        print_finetuned(result)
     _write_json(result, args.json)
     return 0
 
@@ -197,7 +253,21 @@ def _train(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     _quiet_tensorflow(args)
     from tfrec_zoo.evaluation.report import evaluate_run, print_report
+    from tfrec_zoo.evaluation.task_report import evaluate_task_run, print_task_report
+    from tfrec_zoo.runs.task_run import TaskRun
 
+    if TaskRun.is_one(args.workdir):
+        refused = {"--sampled": args.sampled, "--report": args.report, "--groups": args.groups}
+        for flag, given in refused.items():
+            if given:
+                raise ConfigError(f"{flag}: a fine-tuned task is evaluated without; leave it out.")
+        report = evaluate_task_run(
+            args.workdir, args.data, split=args.split, filter_seen=args.filter_seen, ks=args.ks, seed=args.seed
+        )
+        if args.json != "-":
+            print_task_report(report)
+        _write_json(report, args.json)
+        return 0
     report = evaluate_run(
         args.workdir,
         args.data,
@@ -252,6 +322,7 @@ def _export(args: argparse.Namespace) -> int:
         version=args.version,
         max_k=args.max_k,
         refresh_items=args.refresh_items,
+        tasks=args.tasks,
         progress=progress,
     )
     if args.json != "-":
@@ -281,7 +352,7 @@ def _bench(args: argparse.Namespace) -> int:
 
     if args.name not in WITHOUT_TENSORFLOW:
         _quiet_tensorflow(args)
-    result = bench(args.name, args.data, rows=args.rows, formats=args.formats)
+    result = bench(args.name, args.data, rows=args.rows, formats=args.formats, quick=args.quick)
     if args.json != "-":
         print_table(list(result["rows"][0]), [list(row.values()) for row in result["rows"]])
     _write_json(result, args.json)

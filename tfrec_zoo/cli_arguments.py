@@ -42,6 +42,13 @@ def synth(parser: argparse.ArgumentParser) -> None:
     }.items():
         value = getattr(default, name.replace("-", "_"))
         parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{help} (default: {value})")
+    parser.add_argument(
+        "--domains",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2: also a log of a second domain with common users, shared tastes and other items (default: 1)",
+    )
     json(parser)
 
 
@@ -86,6 +93,58 @@ def train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="drop the run in RUN; without it, an unfinished one goes on"
     )
+    parser.add_argument(
+        "--strategy",
+        choices=("auto", "default", "mirrored", "multiworker"),
+        default="auto",
+        help="auto (default): multiworker where TF_CONFIG names a cluster, mirrored with several GPUs, else one device",
+    )
+    parser.add_argument(
+        "--worker-timeout",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="multiworker: without a sign of life for so long, another worker counts as gone (default: %(default)g)",
+    )
+
+
+def launch(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec launch`."""
+    parser.add_argument("--workers", type=int, required=True, metavar="N", help="processes on this machine")
+    parser.add_argument(
+        "arguments", nargs="+", metavar="-- train ...", help="the tfrec command that each of them runs, after --"
+    )
+
+
+def finetune(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec finetune`."""
+    parser.add_argument("model", metavar="MODEL", help="name of the pre-trained model")
+    parser.add_argument("--from", required=True, dest="source", metavar="RUN", help="its run directory")
+    parser.add_argument("--data", required=True, metavar="DATA", help="dataset with the view transfer or profiles")
+    parser.add_argument("--workdir", required=True, metavar="RUN2", help="the new run directory")
+    parser.add_argument(
+        "--task",
+        default="next_item",
+        metavar="TASK",
+        help="next_item of the target domain (default), or profile:LABEL, as in profile:gender",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("patches", "all", "head"),
+        default="patches",
+        help="what is trained: patches and head, everything, or the head alone (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--name", metavar="NAME", help="of the task and its signature (default: next_item or the label)"
+    )
+    parser.add_argument("--config", metavar="F.yaml", help="values of the fine-tuning")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one value over that, as in task.loss=bpr"
+    )
+    parser.add_argument("--seed", type=int, help="of every random choice (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="drop the run in RUN2")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    json(parser)
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:
@@ -128,16 +187,20 @@ def export(parser: argparse.ArgumentParser) -> None:
         "--max-k", type=int, default=100, metavar="K", help="width of the answers (default: %(default)s)"
     )
     parser.add_argument(
+        "--tasks", nargs="+", default=[], metavar="RUN2", help="runs of `tfrec finetune` to serve on the same backbone"
+    )
+    parser.add_argument(
         "--refresh-items", metavar="DATA2", help="also serve the items that only this newer dataset has; no training"
     )
 
 
 def bench(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `tfrec bench`."""
-    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate, prepare, encode, serve")
+    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate, prepare, encode, serve, transfer")
     parser.add_argument("--data", metavar="DATA", help="dataset, or log, to measure on (default: synthetic data)")
     parser.add_argument(
         "--rows", type=int, nargs="+", metavar="N", help="prepare: lengths of the logs (default: 2000000)"
     )
     parser.add_argument("--formats", nargs="+", choices=("csv", "parquet"), help="prepare: of logs (default: both)")
+    parser.add_argument("--quick", action="store_true", default=None, help="transfer: one seed, one learning rate")
     json(parser)

@@ -1,10 +1,12 @@
-"""Shards that cannot be read are errors that name the file."""
+"""Shards that cannot be read are errors that name the file; parts of them for several workers."""
 
+import itertools
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tfrec_zoo.data import records
 from tfrec_zoo.data.records import explained
 from tfrec_zoo.data.sequences import evaluation_batches, training_batches
 from tfrec_zoo.dataset_spec import DatasetSpec
@@ -86,3 +88,22 @@ def test_a_damaged_gzip_shard_is_named(log_file: Path, tmp_path: Path) -> None:
     truncate(path)
     with pytest.raises(DataError, match=f"{path.name} has .* bytes, dataset.json says"):
         DatasetSpec.read(tmp_path / "DATA")
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_parts_are_all_records_once_by_shard_or_by_record(spec: DatasetSpec, workers: int) -> None:
+    shards = [list(records.read([path]).as_numpy_iterator()) for path in spec.paths("sequences", "train")]
+    assert len(shards) == 2
+    parts = [
+        list(records.read_part(spec, "sequences", "train", records.Part(index, workers)).as_numpy_iterator())
+        for index in range(workers)
+    ]
+    assert sorted(itertools.chain(*parts)) == sorted(itertools.chain(*shards))
+    assert all(parts)
+    if workers == 2:
+        assert parts == shards, "a worker opens its own shards alone"
+
+
+def test_more_parts_than_records_are_refused(spec: DatasetSpec) -> None:
+    with pytest.raises(DataError, match="60 sequences/train records, too few for 61 workers.*training.sharding=batch"):
+        records.read_part(spec, "sequences", "train", records.Part(0, 61))

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.history_of_a_log import histories, train_histories
+from tfrec_zoo.data import records
 from tfrec_zoo.data.sequences import evaluation_batches, training_batches, training_records
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, OOV, DatasetSpec
 
@@ -119,3 +120,15 @@ def test_a_corrupt_record_stops_reading(data: Path, tmp_path: Path) -> None:
     shard.write_bytes(bytes(content))
     with pytest.raises(tf.errors.DataLossError):
         list(evaluation_batches(spec, "test", 8))
+
+
+def test_workers_with_their_own_records_see_all_of_them_and_draw_apart(spec: DatasetSpec, log_file: Path) -> None:
+    parts = [records.Part(index, 2) for index in range(2)]
+    rows = []
+    for part in parts:  # shards of 27 and 33 records
+        batches = list(training_batches(spec, 3, LENGTH, part=part).take(11))
+        rows += [batch["history"].numpy() for batch in batches]
+    assert raw(spec, np.concatenate(rows)) == {tuple(items) for items in train_histories(log_file).values()}
+    seeds = [next(iter(training_batches(spec, 3, LENGTH, part=part)))["seed"].numpy().tolist() for part in parts]
+    assert seeds[0] == [0, 0]
+    assert seeds[1] != seeds[0]

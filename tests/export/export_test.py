@@ -48,7 +48,7 @@ class Session:
 
     def __call__(self, signature: str, **request: object) -> dict:
         info = self._signatures[signature]
-        types = {"string": object, "bool": bool}
+        types = {"string": object, "bool": bool, "int64": np.int64}
         feed = {
             each.name: np.array(request[alias], types[tf.as_dtype(each.dtype).name])
             for alias, each in info.inputs.items()

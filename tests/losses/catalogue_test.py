@@ -1,4 +1,5 @@
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,64 @@ def test_the_bias_of_sampled_softmax_shrinks_with_more_negatives(problem: tuple)
 
 def test_with_log_q_of_the_wrong_sign_it_does_not(problem: tuple) -> None:
     assert mean_gradient_error(problem, 1000, sign=-1.0, draws=10) > 5 * mean_gradient_error(problem, 1000, draws=10)
+
+
+@pytest.mark.parametrize("known", [None, [[7, 9, -4], [3, 3, 11], [-1, -4, -2]]], ids=["all", "without known"])
+def test_sampled_softmax_estimates_the_sum_over_the_catalogue_without_bias(problem: tuple, known: list | None) -> None:
+    """exp(loss) is 1 + the sum over the other items of exp(logit - target's logit), which logQ has to estimate."""
+    known = None if known is None else tf.constant(known)
+
+    @tf.function
+    def draw(seed: tf.Tensor) -> tf.Tensor:
+        return tf.exp(catalogue.sampled_softmax(*problem, 500, tf.stack([1, seed]), known=known))
+
+    draws = np.array([draw(tf.constant(seed)) for seed in range(400)])
+    expected = np.exp(catalogue.softmax(*problem, known=known))
+    noise = draws.std(axis=0) / np.sqrt(len(draws))
+    assert (noise < 0.02 * expected).all(), "else the test could not fail"
+    assert (np.abs(draws.mean(axis=0) - expected) < 4 * noise).all()
+
+
+SAMPLED = pytest.mark.parametrize(
+    "loss",
+    [
+        functools.partial(catalogue.sampled_softmax, negatives=9, seed=SEED),
+        functools.partial(catalogue.gbce, negatives=9, seed=SEED, calibration=0.5),
+    ],
+    ids=["sampled_softmax", "gbce"],
+)
+
+
+@SAMPLED
+def test_the_gradient_of_a_sampled_loss_has_the_rows_that_it_read(problem: tuple, loss: Any) -> None:
+    queries, targets, items, bias = problem
+    rows = 4  # reserved ones before the items
+    table = tf.Variable(tf.concat([tf.zeros((rows, DIM)), items], axis=0))
+    biases = tf.Variable(bias)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(loss(queries, targets, table, biases, first_row=rows))
+    of_table, of_bias = tape.gradient(value, [table, biases])
+    assert isinstance(of_table, tf.IndexedSlices)
+    assert isinstance(of_bias, tf.IndexedSlices)
+    assert of_table.values.shape[0] == 9 + BATCH * PLACES
+    with tf.GradientTape() as tape:
+        tape.watch([items, bias])
+        same = tf.reduce_sum(loss(queries, targets, items, bias))
+    assert float(same) == pytest.approx(float(value), rel=1e-6)
+    dense = tf.convert_to_tensor(of_table).numpy()
+    assert (dense[:rows] == 0).all()
+    expected = tape.gradient(same, [items, bias])
+    np.testing.assert_allclose(dense[rows:], tf.convert_to_tensor(expected[0]), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(tf.convert_to_tensor(of_bias), tf.convert_to_tensor(expected[1]), rtol=1e-5, atol=1e-7)
+
+
+@SAMPLED
+def test_losses_of_queries_in_16_bits_are_computed_in_32(problem: tuple, loss: Any) -> None:
+    queries, *rest = problem
+    rounded = tf.cast(queries, tf.bfloat16)
+    value = loss(rounded, *rest)
+    assert value.dtype == tf.float32
+    np.testing.assert_array_equal(value, loss(tf.cast(rounded, tf.float32), *rest))
 
 
 def test_gbce_agrees_with_its_definition(problem: tuple) -> None:

@@ -16,6 +16,7 @@ from tfrec_zoo.export.golden_requests import golden_requests
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.servable import Servable
 from tfrec_zoo.models.recommender import SCORES_CATALOGUE, Recommender
+from tfrec_zoo.training.strategy import mirrored
 
 BATCH = 16
 
@@ -131,12 +132,12 @@ def _mirrored_equals_single_device(model_class: type[Recommender], config: dict[
     """The same global batches, dropout off, SGD: equal losses and weights on one device and on two replicas."""
     config = {**config, "dropout": 0.0}
     losses, weights = [], []
-    for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
+    for strategy in (tf.distribute.get_strategy(), mirrored()):
         with strategy.scope():
             model = new_model(model_class, config, spec, optimizer="sgd")
         history = model.fit(inputs(model, spec), epochs=3, steps_per_epoch=2, verbose=0).history
         losses.append(history["loss"])
         weights.append([weight.numpy() for weight in model.trainable_weights])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
-    for single, mirrored in zip(*weights, strict=True):
-        np.testing.assert_allclose(single, mirrored, rtol=1e-4, atol=1e-6)
+    for one, two in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfrec_zoo.dataset_spec import PAD
+from tfrec_zoo.layers.patching import Patches
 from tfrec_zoo.layers.sequence_embedding import SequenceEmbedding
 from tfrec_zoo.layers.transformer_block import TransformerBlock
 
@@ -25,6 +26,7 @@ class TransformerBackbone(keras.layers.Layer):
 
     Call args:
         item_ids: int (batch, length), right-aligned, length at most `max_length`. No item attends to PAD.
+        patches: As many as `patch_places`, None where there is none; default: none at all.
 
     Returns:
         float (batch, length, dim); arbitrary at PAD.
@@ -57,20 +59,29 @@ class TransformerBackbone(keras.layers.Layer):
         self.dim, self.causal = dim, causal
         self.embedding = SequenceEmbedding(catalog_size, max_length, dim, dropout, dtype=self.dtype_policy)
         self.blocks = [TransformerBlock(dim, heads, dropout, dtype=self.dtype_policy) for _ in range(blocks)]
+        self.patch_places = [place for block in self.blocks for place in block.patch_places]
+
+    @property
+    def layer_parameters(self) -> int:
+        """Parameters of the attention and feed-forward layers, biases included."""
+        return sum(block.layer_parameters for block in self.blocks)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.embedding.build(input_shape)
         for block in self.blocks:
             block.build((*input_shape, self.dim))
 
-    def call(self, item_ids: Any, training: bool | None = None) -> Any:
+    def call(self, item_ids: Any, patches: Patches | None = None, training: bool | None = None) -> Any:
         attends = (item_ids != PAD)[:, None, :]
         if self.causal:
             columns = ops.arange(ops.shape(item_ids)[1])
             attends = attends & (columns[None, :] <= columns[:, None])[None]
         hidden = self.embedding(item_ids, training=training)
+        first = 0
         for block in self.blocks:
-            hidden = block(hidden, attends, training=training)
+            last = first + len(block.patch_places)
+            hidden = block(hidden, attends, patches=patches and patches[first:last], training=training)
+            first = last
         return hidden
 
     def get_config(self) -> dict[str, Any]:

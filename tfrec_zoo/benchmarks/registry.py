@@ -13,11 +13,13 @@ from typing import Any
 from tfrec_zoo.errors import ConfigError
 
 BENCHMARKS = {
+    "catalogue": "tfrec_zoo.benchmarks.catalogue_cost",
     "encode": "tfrec_zoo.benchmarks.encoding_cost",
     "evaluate": "tfrec_zoo.benchmarks.evaluation_cost",
     "prepare": "tfrec_zoo.benchmarks.preparation_cost",
     "serve": "tfrec_zoo.benchmarks.serving_latency",
     "train": "tfrec_zoo.benchmarks.training_throughput",
+    "transfer": "tfrec_zoo.benchmarks.transfer_gain",
 }
 WITHOUT_TENSORFLOW = ("prepare",)
 

@@ -43,22 +43,29 @@ def training_batches(
         batch_size: Users a batch; always full.
         length: Columns of a history; the latest items are kept.
         splits: ("train",), or ("train", "valid") for a refit.
-        seed: Of the order.
+        seed: Of the order and of the `seed` that each batch carries.
         first_step: Batches to skip, for a run that goes on.
 
     Returns:
         A dataset of dicts: "user" string (batch,); "history" int32 (batch, length), right-aligned; "class" int32
-        (batch,), the line (from 0) of vocab/<label>.txt, or -1 for a user whose class is not known.
+        (batch,), the line (from 0) of vocab/<label>.txt, or -1 for a user whose class is not known; "seed" int64 (2,),
+        one a step.
 
     Raises:
         DataError: The dataset has no such view, split or label.
     """
     features = _features(spec, label)
+
+    def to_batch(step: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = _to_batch(serialized, features, label, length)
+        return {**batch, "seed": tf.stack([tf.constant(seed, tf.int64), step])}
+
     batches = (
         shuffled_epochs(spec, VIEW, splits, seed)
         .batch(batch_size, drop_remainder=True)
+        .enumerate()
         .skip(first_step)
-        .map(lambda batch: _to_batch(batch, features, label, length), records.PARALLEL_CALLS, deterministic=True)
+        .map(to_batch, records.PARALLEL_CALLS, deterministic=True)
         .prefetch(2)
     )
     return records.fixed_parallelism(batches)

@@ -3,6 +3,7 @@
 Parsing after batching is about five times faster than record by record, so every view batches serialized records first.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,45 @@ _DTYPES = {"bytes": tf.string, "int64": tf.int64, "float32": tf.float32}
 def read(paths: Sequence[str]) -> tf.data.Dataset:
     """Serialized records of some shards, in the order of the list."""
     return tf.data.TFRecordDataset(list(paths), compression_type=compression(paths), buffer_size=8 * 2**20)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One of several parts of a dataset's records, one a worker.
+
+    Attributes:
+        index: Which one, from 0.
+        count: Of how many.
+    """
+
+    index: int
+    count: int
+
+
+WHOLE = Part(0, 1)
+
+
+def read_part(spec: DatasetSpec, view: str, split: str, part: Part) -> tf.data.Dataset:
+    """Serialized records of one of the parts that the shards of a view and split fall into.
+
+    A part is every count-th shard; every count-th record where there are fewer shards than parts, or some part's shards
+    would all be empty.
+
+    Raises:
+        DataError: There are fewer records than parts.
+    """
+    paths = spec.paths(view, split)
+    if part.count == 1:
+        return read(paths)
+    held = [file.records for file in spec.files if (file.view, file.split) == (view, split)]
+    if sum(held) < part.count:
+        raise DataError(
+            f"{spec.directory} has {sum(held)} {view}/{split} records, too few for {part.count} workers that read "
+            "records of their own. Set training.sharding=batch, or use fewer workers."
+        )
+    if all(sum(held[index :: part.count]) for index in range(part.count)):
+        return read(paths[part.index :: part.count])
+    return read(paths).shard(part.count, part.index)
 
 
 def compression(paths: Sequence[str]) -> str:

@@ -29,6 +29,7 @@ _VIEW = "sequences"
 _VARIABLE = FeatureSpec("int64", (-1,))
 _SCALAR = FeatureSpec("int64", (1,))
 _SHUFFLE_RECORDS = 100_000
+_SEEDS_BETWEEN_PARTS = 2_654_435_761  # far apart, so that no part's seed is the one of another run's part
 
 TRAIN, TRAIN_AND_VALID = "train", "train+valid"
 
@@ -36,6 +37,11 @@ TRAIN, TRAIN_AND_VALID = "train", "train+valid"
 def training_records(spec: DatasetSpec) -> int:
     """Number of histories that one epoch of `training_batches` sees; a refit on train+valid sees as many."""
     return spec.records(_VIEW, "train")
+
+
+def is_small(spec: DatasetSpec) -> bool:
+    """Whether the view is kept in memory after its first pass."""
+    return sum(file.bytes for file in spec.files if file.view == _VIEW) <= records.CACHE_BYTES
 
 
 def training_batches(
@@ -48,6 +54,7 @@ def training_batches(
     length_buckets: int = 1,
     seed: int = 0,
     first_step: int = 0,
+    part: records.Part = records.WHOLE,
 ) -> tf.data.Dataset:
     """Endless shuffled batches of training histories; an epoch is `training_records / batch_size` of them.
 
@@ -61,6 +68,7 @@ def training_batches(
             wide as the bucket of its longest one. 1 makes every batch `length` wide.
         seed: Of the order, the windows and the `seed` that each batch carries.
         first_step: Batches to skip, for a run that goes on.
+        part: Read this part of the records alone, as one of several workers does; its epochs are as much shorter.
 
     Returns:
         A dataset of dicts: "history" int32 (batch_size, length), right-aligned, narrower where `length_buckets` allows;
@@ -69,15 +77,16 @@ def training_batches(
     """
     pool = POOL_BATCHES if length_buckets > 1 else 1
     if split == TRAIN:
-        serialized = records.read(spec.paths(_VIEW, "train"))
+        serialized = records.read_part(spec, _VIEW, "train", part)
     elif split == TRAIN_AND_VALID and spec.records(_VIEW, TRAIN_AND_VALID):
-        serialized = records.read(spec.paths(_VIEW, TRAIN_AND_VALID))
+        serialized = records.read_part(spec, _VIEW, TRAIN_AND_VALID, part)
     elif split == TRAIN_AND_VALID:
-        serialized = records.read(spec.paths(_VIEW, "valid")).concatenate(_train_only(spec))
+        serialized = records.read_part(spec, _VIEW, "valid", part).concatenate(_train_only(spec, part))
     else:
         raise ValueError(f"split is {TRAIN!r} or {TRAIN_AND_VALID!r}, not {split!r}")
-    if sum(file.bytes for file in spec.files if file.view == _VIEW) <= records.CACHE_BYTES:
+    if is_small(spec):
         serialized = serialized.cache()
+    seed += part.index * _SEEDS_BETWEEN_PARTS
 
     def to_windows(number: tf.Tensor, batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         row = records.parse(batch, {"items": _VARIABLE, "target": _VARIABLE})
@@ -149,10 +158,10 @@ def evaluation_batches(spec: DatasetSpec, split: str, batch_size: int, length: i
     return records.fixed_parallelism(batches)
 
 
-def _train_only(spec: DatasetSpec) -> tf.data.Dataset:
+def _train_only(spec: DatasetSpec, part: records.Part) -> tf.data.Dataset:
     """Serialized train records of users that have no valid record (they carry `train_only`)."""
 
     def keep(batch: tf.Tensor) -> tf.Tensor:
         return tf.boolean_mask(batch, records.parse(batch, {"train_only": _VARIABLE})["train_only"].row_lengths() > 0)
 
-    return records.read(spec.paths(_VIEW, "train")).batch(4096).map(keep).unbatch()
+    return records.read_part(spec, _VIEW, "train", part).batch(4096).map(keep).unbatch()

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from importlib import metadata
 from pathlib import Path
@@ -21,10 +21,12 @@ from typing import Any
 from tfrec_zoo.dataset_spec import MANIFEST, DatasetSpec
 from tfrec_zoo.errors import ExportError
 from tfrec_zoo.export import gate, warmup
-from tfrec_zoo.export.golden_requests import Request, golden_requests
+from tfrec_zoo.export.golden_requests import Request, golden_requests, task_requests
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.servable import Servable
 from tfrec_zoo.runs.run_directory import RunDirectory
+from tfrec_zoo.runs.task_folder import TaskFolder
+from tfrec_zoo.runs.task_run import TASK, TaskRun
 
 DEFAULT_MAX_K = 100
 
@@ -37,6 +39,7 @@ def export_run(
     version: int | None = None,
     max_k: int = DEFAULT_MAX_K,
     refresh_items: str | os.PathLike[str] | None = None,
+    tasks: Sequence[str | os.PathLike[str]] = (),
     over_grpc: bool = True,
     progress: Callable[[str], object] = lambda _: None,
 ) -> dict[str, Any]:
@@ -49,6 +52,7 @@ def export_run(
         version: Number of the version; default: one more than the highest there.
         max_k: Width of the ranked answers.
         refresh_items: A newer dataset, whose new items the version shall know too: see `ItemCatalogue`.
+        tasks: Runs of `tfrec finetune --from` this one, or their task folders: each gets a signature of its name.
         over_grpc: Whether the gate asks over gRPC too; it can't without the extra [serving], and the card says so.
         progress: Called with a line before every stage.
 
@@ -65,6 +69,12 @@ def export_run(
     spec = DatasetSpec.read(data)
     newer = None if refresh_items is None else DatasetSpec.read(refresh_items)
     run = RunDirectory.open(workdir)
+    if TaskRun.is_one(workdir):
+        source = TaskRun.open(workdir).finetune_config().source
+        raise ExportError(
+            f"{workdir} is a task. Export the run that it stands on: --workdir {source} --tasks {workdir}."
+        )
+    packed = [TaskFolder(_task_folder(Path(task))) for task in tasks]
     folder = Path(output)
     version = _next_version(folder) if version is None else version
     if version < 1:
@@ -81,10 +91,11 @@ def export_run(
         if newer is not None:
             catalogue = catalogue.refreshed(newer, staging)
         progress("writing the SavedModel")
-        servable = Servable(run.load_model(spec), catalogue, max_k)
+        servable = Servable(run.load_model(spec), catalogue, max_k, packed)
         servable.save(str(temporary))
         signatures = sorted(servable.functions)
-        requests = golden_requests(spec, catalogue, signatures)
+        own = [name for name in signatures if name not in {task.name for task in packed}]
+        requests = golden_requests(spec, catalogue, own) + task_requests(spec, catalogue, packed)
         answers = gate.live_answers(servable, requests)
         extra = temporary / "assets.extra"
         extra.mkdir(exist_ok=True)
@@ -108,6 +119,10 @@ def export_run(
             "new_items": catalogue.new_items,
             "refreshed_from": None if newer is None else _identity(newer),
             "warmup_records": warmups,
+            "tasks": {
+                task.name: {**task.config.to_dict(), "targets": len(task.counts), "backbone_hash": task.backbone_hash}
+                for task in packed
+            },
             "gate": passed,
         }
         (extra / "model_card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
@@ -135,6 +150,17 @@ def _replay_everywhere(version: Path, requests: list[Request], answers: gate.Ans
             replays.append(pool.submit(gate.replay_over_grpc, version.parent, requests))
         for replay in replays:
             gate.compare(requests, answers, replay.result())
+
+
+def _task_folder(path: Path) -> Path:
+    """The task in a fine-tuning run, or the folder itself."""
+    if not TaskRun.is_one(path):
+        return path
+    if not (path / TASK).is_dir():
+        raise ExportError(
+            f"{path} was fine-tuned in mode all: it changed the backbone and cannot share one. Use the mode patches."
+        )
+    return path / TASK
 
 
 def _next_version(folder: Path) -> int:

@@ -13,6 +13,8 @@ from tfrec_zoo.data.sequences import evaluation_batches
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.servable import DEFAULT_SIGNATURE
+from tfrec_zoo.models.transfer_task import NEXT_ITEM
+from tfrec_zoo.runs.task_folder import TaskFolder
 
 UNKNOWN = "never seen\u2063"  # an invisible separator: no catalogue has this id
 _CANDIDATES = 200
@@ -36,9 +38,7 @@ def golden_requests(
         The requests, JSON-ready; at least one for each signature.
     """
     items = catalogue.items
-    histories = real_histories(spec, users)
-    histories += [[UNKNOWN], [UNKNOWN, items[0], UNKNOWN], [items[-1]], [items[-1], items[0]], items[4::-1], []]
-    history = pad_left(histories, max(map(len, histories)))
+    history = _histories(spec, catalogue, users)
     rows = len(history)
     candidates = [*items[:: max(1, len(items) // _CANDIDATES)], items[-1], UNKNOWN, ""]
     wanted: dict[str, list[dict[str, Any]]] = {
@@ -55,8 +55,32 @@ def golden_requests(
         "score": [{"history": history, "candidates": [candidates] * rows}],
         "serving_examples": [{"examples": [{"b64": text} for text in _examples(spec, users)]}],
         "encode": [{"history": history}],
+        "recommend_diverse": [{"history": history, "seed": list(range(rows))}],
     }
     return [{"signature": name, "inputs": inputs} for name in signatures for inputs in wanted[name]]
+
+
+def task_requests(
+    spec: DatasetSpec, catalogue: ItemCatalogue, tasks: Iterable[TaskFolder], users: int = 32
+) -> list[Request]:
+    """Requests for the signatures of tasks, on the same histories."""
+    history = _histories(spec, catalogue, users)
+    requests = []
+    for task in tasks:
+        inputs: dict[str, Any] = {"history": history}
+        if task.config.kind == NEXT_ITEM:
+            targets = task.targets()
+            inputs["exclude"] = [[targets[row % len(targets)], UNKNOWN, ""] for row in range(len(history))]
+        requests.append({"signature": task.name, "inputs": inputs})
+    return requests
+
+
+def _histories(spec: DatasetSpec, catalogue: ItemCatalogue, users: int) -> list[list[str]]:
+    """Raw histories of one width."""
+    items = catalogue.items
+    histories = real_histories(spec, users)
+    histories += [[UNKNOWN], [UNKNOWN, items[0], UNKNOWN], [items[-1]], [items[-1], items[0]], items[4::-1], []]
+    return pad_left(histories, max(map(len, histories)))
 
 
 def real_histories(spec: DatasetSpec, users: int) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -9,11 +10,16 @@ import tensorflow as tf
 from tfrec_zoo.errors import ExportError
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.signatures.catalogue import CatalogueScorer
+from tfrec_zoo.export.signatures.diverse import recommend_diverse
 from tfrec_zoo.export.signatures.encode import encode
 from tfrec_zoo.export.signatures.examples import recommend_examples
 from tfrec_zoo.export.signatures.recommend import recommend, recommend_filtered
 from tfrec_zoo.export.signatures.score import score
-from tfrec_zoo.models.recommender import ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
+from tfrec_zoo.export.signatures.task import TaskScorer, recommend_targets, tell_class
+from tfrec_zoo.models.recommender import DIVERSIFIES, ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
+from tfrec_zoo.models.transfer_task import NEXT_ITEM
+from tfrec_zoo.models.transformer_recommender import SequenceRecommender
+from tfrec_zoo.runs.task_folder import TaskFolder
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -25,15 +31,19 @@ class Servable(tf.Module):
         model: The trained model.
         catalogue: Its items: vocabulary and popularity go into the graph.
         max_k: Width of the ranked answers.
+        tasks: Fine-tuned tasks on the same model: each gets a signature of its name, and the model is stored once.
 
     Attributes:
         functions: Signature name -> tf.function with named inputs; `serving_default` is `recommend`.
 
     Raises:
-        ExportError: The model has no capability that a signature needs.
+        ExportError: The model has no capability that a signature needs, or two tasks have one name.
+        ConfigError: A task fits another backbone.
     """
 
-    def __init__(self, model: Recommender, catalogue: ItemCatalogue, max_k: int) -> None:
+    def __init__(
+        self, model: Recommender, catalogue: ItemCatalogue, max_k: int, tasks: Sequence[TaskFolder] = ()
+    ) -> None:
         super().__init__()
         if SCORES_CATALOGUE not in model.capabilities:
             raise ExportError(
@@ -84,7 +94,41 @@ class Servable(tf.Module):
         }
         if ENCODES_HISTORIES in model.capabilities:
             self.functions["encode"] = encode_signature
+        if DIVERSIFIES in model.capabilities:
+
+            @tf.function(input_signature=[texts("history"), tf.TensorSpec((None,), tf.int64, name="seed")])
+            def diverse_signature(history: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+                return recommend_diverse(scorer, history, seed, max_k)
+
+            self.functions["recommend_diverse"] = diverse_signature
+        self._tasks = []
+        for folder in tasks:
+            if folder.name in self.functions:
+                raise ExportError(
+                    f"two signatures are named {folder.name!r}; name a task with `tfrec finetune --name`."
+                )
+            if not isinstance(model, SequenceRecommender):
+                raise ExportError(f"{model.name_in_zoo} has no tasks.")
+            task = TaskScorer(scorer, folder.attach(model), folder)
+            self._tasks.append(task)
+            self.functions[folder.name] = _task_signature(task, max_k)
 
     def save(self, directory: str) -> None:
         """Writes the SavedModel; without optimizer slots, the vocabulary among its assets."""
         tf.saved_model.save(self, directory, signatures=dict(self.functions))
+
+
+def _task_signature(task: TaskScorer, max_k: int) -> Any:
+    if task.kind == NEXT_ITEM:
+
+        @tf.function(input_signature=task.inputs)
+        def targets_signature(history: tf.Tensor, exclude: tf.Tensor) -> dict[str, tf.Tensor]:
+            return recommend_targets(task, history, exclude, max_k)
+
+        return targets_signature
+
+    @tf.function(input_signature=task.inputs)
+    def class_signature(history: tf.Tensor) -> dict[str, tf.Tensor]:
+        return tell_class(task, history)
+
+    return class_signature

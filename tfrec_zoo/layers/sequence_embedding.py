@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
+from tfrec_zoo.layers.item_table import add_item_table, look_up
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
@@ -35,11 +35,11 @@ class SequenceEmbedding(keras.layers.Layer):
         self._norm = keras.layers.LayerNormalization(epsilon=1e-6, dtype=self.dtype_policy)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        initializer = keras.initializers.TruncatedNormal(stddev=0.02)
-        rows = FIRST_ITEM_ID + self.catalog_size
-        self.item_embeddings = self.add_weight(name="item_embeddings", shape=(rows, self.dim), initializer=initializer)
+        self.item_embeddings = add_item_table(self, self.catalog_size, self.dim)
         self.position_embeddings = self.add_weight(
-            name="position_embeddings", shape=(self.max_length, self.dim), initializer=initializer
+            name="position_embeddings",
+            shape=(self.max_length, self.dim),
+            initializer=keras.initializers.TruncatedNormal(stddev=0.02),
         )
         self._norm.build((*input_shape, self.dim))
 
@@ -47,7 +47,7 @@ class SequenceEmbedding(keras.layers.Layer):
         length = item_ids.shape[1] or ops.shape(item_ids)[1]
         # Row 0 belongs to the newest column.
         positions = ops.flip(self.position_embeddings[:length], axis=0)
-        summed = ops.take(self.item_embeddings, item_ids, axis=0) + positions
+        summed = look_up(self.item_embeddings, item_ids, self.compute_dtype) + positions
         return self._dropout(self._norm(summed), training=training)
 
     def get_config(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from tfrec_zoo.layers.patching import LAYER, NORM, Patches, Place, patched
+
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
 class TransformerBlock(keras.layers.Layer):
@@ -18,6 +20,7 @@ class TransformerBlock(keras.layers.Layer):
         hidden: float (batch, length, dim).
         attends: bool (batch, 1 or length, length): which columns each position, or every position, attends to. A row
             without any attends to all columns alike, so it stays finite.
+        patches: After the attention, after its LayerNorm, after the feed-forward, after its LayerNorm.
 
     Returns:
         float (batch, length, dim).
@@ -38,6 +41,7 @@ class TransformerBlock(keras.layers.Layer):
         self._attention_norm = keras.layers.LayerNormalization(epsilon=1e-6, **shared)
         self._feed_forward_norm = keras.layers.LayerNormalization(epsilon=1e-6, **shared)
         self._dropout = keras.layers.Dropout(dropout, **shared)
+        self.patch_places = [Place(LAYER, dim, dim), Place(NORM, dim, dim)] * 2
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self._attention.build(input_shape, input_shape)
@@ -46,11 +50,20 @@ class TransformerBlock(keras.layers.Layer):
         self._contract.build((*input_shape[:-1], 4 * self.dim))
         self._feed_forward_norm.build(input_shape)
 
-    def call(self, hidden: Any, attends: Any, training: bool | None = None) -> Any:
+    @property
+    def layer_parameters(self) -> int:
+        """Parameters of what can be patched, LayerNorms left out."""
+        return sum(layer.count_params() for layer in (self._attention, self._expand, self._contract))
+
+    def call(self, hidden: Any, attends: Any, patches: Patches | None = None, training: bool | None = None) -> Any:
+        after = iter(patches or [None] * len(self.patch_places))
         attended = self._attention(hidden, hidden, attention_mask=attends, training=training)
-        hidden = self._attention_norm(hidden + self._dropout(attended, training=training))
-        expanded = self._contract(self._expand(hidden))
-        return self._feed_forward_norm(hidden + self._dropout(expanded, training=training))
+        attended = patched(next(after), attended, hidden)
+        summed = hidden + self._dropout(attended, training=training)
+        hidden = patched(next(after), self._attention_norm(summed), summed)
+        expanded = patched(next(after), self._contract(self._expand(hidden)), hidden)
+        summed = hidden + self._dropout(expanded, training=training)
+        return patched(next(after), self._feed_forward_norm(summed), summed)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dim": self.dim, "heads": self.heads, "dropout": self.dropout}

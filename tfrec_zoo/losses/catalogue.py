@@ -2,7 +2,8 @@
 
 All take the queries and targets of a batch of histories and the table of item vectors, and return one loss a target;
 what is averaged, and with which weights, is the model's business. The sampled ones cost targets x negatives instead of
-targets x catalogue.
+targets x catalogue: given the table as a variable, they read the rows of targets and negatives alone, and its gradient
+is sparse. Losses are computed in float32.
 
 Each can leave a row's known items out of its negatives. A ranking that filters seen items never compares the target
 with them, and a model that reads only a part of a history cannot tell them apart: counted as negatives, they teach it
@@ -17,26 +18,33 @@ from tfrec_zoo.samplers import log_uniform
 
 
 def softmax(
-    queries: tf.Tensor, targets: tf.Tensor, items: tf.Tensor, bias: tf.Tensor, known: tf.Tensor | None = None
+    queries: tf.Tensor,
+    targets: tf.Tensor,
+    items: tf.Tensor | tf.Variable,
+    bias: tf.Tensor | tf.Variable,
+    known: tf.Tensor | None = None,
+    first_row: int = 0,
 ) -> tf.Tensor:
     """Negative log-likelihood under the softmax over the whole catalogue.
 
     Args:
         queries: float (batch, places, dim).
         targets: int32 (batch, places), columns 0 to catalog_size - 1.
-        items: float (catalog_size, dim).
-        bias: float (catalog_size,).
+        items: float32 (first_row + catalog_size, dim).
+        bias: float32 (catalog_size,).
         known: int32 (batch, m), columns that are no negatives of the row's targets; negative numbers stand for none.
             The row's other targets are then none either.
+        first_row: Row of the table where column 0 is.
 
     Returns:
         float32 (batch, places).
     """
-    logits = tf.cast(tf.einsum("bpd,nd->bpn", queries, items) + bias, tf.float32)
+    table = tf.convert_to_tensor(items)[first_row:]
+    logits = tf.einsum("bpd,nd->bpn", tf.cast(queries, tf.float32), table) + bias
     if known is None:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
     own = tf.gather(logits, targets, batch_dims=2)
-    excluded = _columns(tf.concat([known, targets], axis=1), items.shape[0])
+    excluded = mark_columns(tf.concat([known, targets], axis=1), table.shape[0])
     others = tf.where(excluded[:, None], logits.dtype.min, logits)
     return tf.math.softplus(tf.reduce_logsumexp(others, axis=-1) - own)
 
@@ -44,11 +52,12 @@ def softmax(
 def sampled_softmax(
     queries: tf.Tensor,
     targets: tf.Tensor,
-    items: tf.Tensor,
-    bias: tf.Tensor,
+    items: tf.Tensor | tf.Variable,
+    bias: tf.Tensor | tf.Variable,
     negatives: int,
     seed: tf.Tensor,
     known: tf.Tensor | None = None,
+    first_row: int = 0,
 ) -> tf.Tensor:
     """Softmax over the target and negatives that the batch shares, drawn log-uniformly, with logQ correction.
 
@@ -58,11 +67,12 @@ def sampled_softmax(
     Args:
         queries: float (batch, places, dim).
         targets: int32 (batch, places), columns 0 to catalog_size - 1.
-        items: float (catalog_size, dim).
-        bias: float (catalog_size,).
+        items: float32 (first_row + catalog_size, dim).
+        bias: float32 (catalog_size,).
         negatives: Draws, with replacement.
         seed: int (2,).
         known: As in `softmax`.
+        first_row: As in `softmax`.
 
     Returns:
         float32 (batch, places).
@@ -71,10 +81,10 @@ def sampled_softmax(
         Bengio and Senecal, Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language
         Model, IEEE Transactions on Neural Networks 2008.
     """
-    catalog_size = items.shape[0]
+    catalog_size = bias.shape[0]
     drawn = log_uniform.sample(negatives, catalog_size, seed)
     expected = tf.math.log(float(negatives)) + log_uniform.log_probability(drawn, catalog_size)
-    own, other = _logits(queries, targets, drawn, items, bias)
+    own, other = _logits(queries, targets, drawn, items, bias, first_row)
     other = tf.where(_is_negative(drawn, targets, known), other - expected, other.dtype.min)
     return tf.reduce_logsumexp(tf.concat([own[..., None], other], axis=-1), axis=-1) - own
 
@@ -82,12 +92,13 @@ def sampled_softmax(
 def gbce(
     queries: tf.Tensor,
     targets: tf.Tensor,
-    items: tf.Tensor,
-    bias: tf.Tensor,
+    items: tf.Tensor | tf.Variable,
+    bias: tf.Tensor | tf.Variable,
     negatives: int,
     calibration: float,
     seed: tf.Tensor,
     known: tf.Tensor | None = None,
+    first_row: int = 0,
 ) -> tf.Tensor:
     """Generalised binary cross-entropy: uniform negatives without the overconfidence that they bring.
 
@@ -97,12 +108,13 @@ def gbce(
     Args:
         queries: float (batch, places, dim).
         targets: int32 (batch, places), columns 0 to catalog_size - 1.
-        items: float (catalog_size, dim).
-        bias: float (catalog_size,).
+        items: float32 (first_row + catalog_size, dim).
+        bias: float32 (catalog_size,).
         negatives: Draws that the batch shares, with replacement; those that are the target itself do not count.
         calibration: t, from 0 (plain binary cross-entropy) to 1 (fully calibrated).
         seed: int (2,).
         known: As in `softmax`.
+        first_row: As in `softmax`.
 
     Returns:
         float32 (batch, places).
@@ -111,22 +123,31 @@ def gbce(
         Petrov and Macdonald, gSASRec: Reducing Overconfidence in Sequential Recommendation Trained with Negative
         Sampling, RecSys 2023, section 5.
     """
-    catalog_size = items.shape[0]
+    catalog_size = bias.shape[0]
     drawn = tf.random.stateless_uniform((negatives,), seed, maxval=catalog_size, dtype=tf.int32)
     share = min(negatives / (catalog_size - 1), 1.0)
     power = share * (calibration * (1.0 - 1.0 / share) + 1.0 / share)
-    own, other = _logits(queries, targets, drawn, items, bias)
+    own, other = _logits(queries, targets, drawn, items, bias, first_row)
     wrong = tf.where(_is_negative(drawn, targets, known), tf.math.softplus(other), 0.0)
     return (power * tf.math.softplus(-own) + tf.reduce_sum(wrong, axis=-1)) / (negatives + 1.0)
 
 
 def _logits(
-    queries: tf.Tensor, targets: tf.Tensor, drawn: tf.Tensor, items: tf.Tensor, bias: tf.Tensor
+    queries: tf.Tensor,
+    targets: tf.Tensor,
+    drawn: tf.Tensor,
+    items: tf.Tensor | tf.Variable,
+    bias: tf.Tensor | tf.Variable,
+    first_row: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Logits of the targets (batch, places) and of the shared negatives (batch, places, negatives), float32."""
-    own = tf.reduce_sum(queries * tf.gather(items, targets), axis=-1) + tf.gather(bias, targets)
-    other = tf.einsum("bpd,nd->bpn", queries, tf.gather(items, drawn)) + tf.gather(bias, drawn)
-    return tf.cast(own, tf.float32), tf.cast(other, tf.float32)
+    queries = tf.cast(queries, tf.float32)
+
+    def rows(columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.nn.embedding_lookup(items, columns + first_row), tf.nn.embedding_lookup(bias, columns)
+
+    (right, right_bias), (wrong, wrong_bias) = rows(targets), rows(drawn)
+    return tf.reduce_sum(queries * right, axis=-1) + right_bias, tf.einsum("bpd,nd->bpn", queries, wrong) + wrong_bias
 
 
 def _is_negative(drawn: tf.Tensor, targets: tf.Tensor, known: tf.Tensor | None) -> tf.Tensor:
@@ -138,10 +159,19 @@ def _is_negative(drawn: tf.Tensor, targets: tf.Tensor, known: tf.Tensor | None) 
     return tf.reduce_all(known[..., None] != drawn, axis=1)[:, None]
 
 
-def _columns(known: tf.Tensor, catalog_size: int) -> tf.Tensor:
-    """Bool (batch, catalog_size), True at the columns of a row; negative numbers are left out."""
-    rows = tf.broadcast_to(tf.range(tf.shape(known)[0])[:, None], tf.shape(known))
+def mark_columns(columns: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
+    """Marks the columns of every row.
+
+    Args:
+        columns: int32 (batch, m); numbers that are no column are left out.
+        size: Number of columns.
+
+    Returns:
+        bool (batch, size).
+    """
+    rows = tf.broadcast_to(tf.range(tf.shape(columns)[0])[:, None], tf.shape(columns))
     # One column before the first takes what is left out.
-    at = tf.stack([rows, tf.maximum(known, -1) + 1], axis=-1)
-    empty = tf.zeros((tf.shape(known)[0], 1 + catalog_size), tf.bool)
-    return tf.tensor_scatter_nd_update(empty, at, tf.ones_like(known, tf.bool))[:, 1:]
+    inside = tf.where((columns >= 0) & (columns < size), columns, -1) + 1
+    empty = tf.zeros((tf.shape(columns)[0], 1 + size), tf.bool)
+    at = tf.stack([rows, inside], axis=-1)
+    return tf.tensor_scatter_nd_update(empty, at, tf.ones_like(columns, tf.bool))[:, 1:]

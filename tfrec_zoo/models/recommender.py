@@ -14,12 +14,16 @@ import tensorflow as tf
 
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.models import gradients
 
 SCORES_CATALOGUE = "scores_catalogue"
 """Capability: `score(history)` gives a score for every item."""
 
 ENCODES_HISTORIES = "encodes_histories"
 """Capability: `encode(history)` gives a vector for every user."""
+
+DIVERSIFIES = "diversifies"
+"""Capability: it is served with a ranking by parts of a history too."""
 
 
 class Recommender(keras.Model):
@@ -36,12 +40,14 @@ class Recommender(keras.Model):
         config_class: Its configuration.
         config: Its configuration's values.
         catalog_size: Number of items.
+        accumulate_steps: Parts into which `train_step` cuts its batch.
     """
 
     name_in_zoo: ClassVar[str]
     view: ClassVar[str] = "sequences"
     capabilities: ClassVar[frozenset[str]] = frozenset()
     config_class: ClassVar[type[Config]]
+    accumulate_steps: int = 1
 
     def __init__(self, catalog_size: int, config: Config | Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -49,17 +55,26 @@ class Recommender(keras.Model):
         self.config = config if isinstance(config, Config) else self.config_class.parse(config)
 
     @classmethod
-    def from_spec(cls, spec: DatasetSpec, config: Config | Mapping[str, Any] | None = None) -> Recommender:
+    def from_spec(
+        cls, spec: DatasetSpec, config: Config | Mapping[str, Any] | None = None, dtype: str | None = None
+    ) -> Recommender:
         """Makes an untrained model for a dataset.
 
         Args:
             spec: The dataset: its catalogue fixes the model's size.
             config: Values of `config_class`, or an instance; default: the class's defaults.
+            dtype: Precision of the training, such as "mixed_bfloat16"; default: Keras' global policy. A saved model
+                holds none: it computes in float32.
 
         Raises:
             ConfigError: An unknown key or a value out of its range.
         """
-        return cls(spec.catalog_size, {} if config is None else config)
+        return cls(spec.catalog_size, {} if config is None else config, dtype=dtype)
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """What trains it; a model with networks that play against each other has more than one."""
+        return [self.optimizer]
 
     @property
     def history_length(self) -> int:
@@ -100,29 +115,43 @@ class Recommender(keras.Model):
         raise NotImplementedError
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step on a batch, in `accumulate_steps` parts one after the other.
+
+        Every part's loss is divided by the weight of the whole global batch, so that the parts' gradients add up to
+        those of one large batch whatever the parts weigh, and nothing is kept between steps.
+        """
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            part, weight = self._loss_part(inputs, targets, weights, training=True)
-            scaled = self.optimizer.scale_loss(part)
+        weight = _sum_over_replicas(tf.reduce_sum(weights))
         variables = self.trainable_variables
+        loss, total = tf.zeros(()), [None] * len(variables)
+        for batch in gradients.parts_of_batch((inputs, targets, weights), self.accumulate_steps):
+            # A graph would compute the parts at once, and keep the activations of all.
+            with tf.control_dependencies([part for part in tf.nest.flatten(total, True) if part is not None]):
+                batch = tf.nest.map_structure(tf.identity, batch)
+            with tf.GradientTape() as tape:
+                part = self._loss_part(batch, weight, training=True)
+                scaled = self.optimizer.scale_loss(part)
+            total = gradients.add(total, tape.gradient(scaled, variables))
+            loss += part
+        if not getattr(self.optimizer, "takes_repeated_rows", False):
+            # Keras' own square the parts of a repeated row before they add them up.
+            total = gradients.dense(total)
         # The optimizer sums the gradients of all replicas, so the parts add up to the global loss.
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        return self._track_loss(part, weight)
+        self.optimizer.apply(total, variables)
+        return self._track_loss(loss, weight)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        return self._track_loss(*self._loss_part(inputs, targets, weights, training=False))
+        weight = _sum_over_replicas(tf.reduce_sum(weights))
+        return self._track_loss(self._loss_part((inputs, targets, weights), weight, training=False), weight)
 
     def get_config(self) -> dict[str, Any]:
         return {"catalog_size": self.catalog_size, "config": self.config.to_dict()}
 
-    def _loss_part(
-        self, inputs: Any, targets: tf.Tensor, weights: tf.Tensor, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """This replica's part of the global batch's mean loss, and the weight of the global batch."""
-        total = tf.reduce_sum(self.target_losses(inputs, targets, training) * weights)
-        weight = _sum_over_replicas(tf.reduce_sum(weights))
-        return tf.math.divide_no_nan(total, weight), weight
+    def _loss_part(self, batch: tuple[Any, tf.Tensor, tf.Tensor], weight: tf.Tensor, training: bool) -> tf.Tensor:
+        """The part of the mean loss of a global batch of weight `weight` that these rows of it bring."""
+        inputs, targets, weights = batch
+        return tf.math.divide_no_nan(tf.reduce_sum(self.target_losses(inputs, targets, training) * weights), weight)
 
     def _track_loss(self, part: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
         # Every replica tracks the global loss: Keras averages what the replicas report without regard to their weights.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfrec_zoo.errors import ConfigError
+from tfrec_zoo.patches.injection import PatchConfig, inject
 
 if TYPE_CHECKING:
     from tfrec_zoo.models.recommender import Recommender
@@ -41,6 +42,12 @@ MODELS = {
         "cloze: name the hidden items of a history",
         "sequences",
     ),
+    "peterrec": Entry(
+        "tfrec_zoo.models.peterrec:PeterRec",
+        "Yuan et al., PeterRec, SIGIR 2020",
+        "pre-train: name the next item (or hidden ones); fine-tune: patches for many tasks",
+        "sequences; to fine-tune transfer or profiles",
+    ),
     "sasrec": Entry(
         "tfrec_zoo.models.sasrec:SASRec",
         "Kang and McAuley, SASRec, ICDM 2018 (with softmax)",
@@ -68,7 +75,8 @@ def describe(catalog_size: int = 10_000) -> dict[str, dict[str, str | int]]:
         catalog_size: Items for which the parameters are counted.
 
     Returns:
-        Name -> paper, objective, needs, and parameters of the model with its class's defaults.
+        Name -> paper, objective, needs, parameters of the model with its class's defaults, and those of the patches of
+        one task with their share of the layers that they patch ("" for a model that takes none).
     """
     rows: dict[str, dict[str, str | int]] = {}
     for name, entry in MODELS.items():
@@ -78,5 +86,14 @@ def describe(catalog_size: int = 10_000) -> dict[str, dict[str, str | int]]:
             "objective": entry.objective,
             "needs": entry.needs,
             "parameters": model.count_params(),
+            "patches": _patches(model),
         }
     return rows
+
+
+def _patches(model: Recommender) -> str:
+    backbone: Any = getattr(model, "backbone", None)
+    if not hasattr(backbone, "patch_places"):
+        return ""
+    count = inject(backbone, PatchConfig()).patch_parameters
+    return f"{count:,} ({count / backbone.layer_parameters:.1%})"

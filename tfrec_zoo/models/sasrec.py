@@ -19,9 +19,9 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from tfrec_zoo.dataset_spec import PAD
 from tfrec_zoo.models.transformer_recommender import TransformerConfig, TransformerRecommender
 from tfrec_zoo.preprocessing.history import latest
+from tfrec_zoo.preprocessing.next_item import next_items
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
@@ -40,11 +40,7 @@ class SASRec(TransformerRecommender):
         return self.config.max_length + 1
 
     def training_task(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        item_ids, targets = batch["history"][:, :-1], batch["history"][:, 1:]
-        positions = tf.broadcast_to(tf.range(tf.shape(item_ids)[1]), tf.shape(item_ids))
-        # The first item of a history has nothing before it.
-        weights = tf.cast(item_ids != PAD, tf.float32)
-        return {"item_ids": item_ids, "positions": positions}, targets, weights
+        return next_items(batch["history"])
 
     def prediction_input(self, history: tf.Tensor) -> tf.Tensor:
         return latest(history, self.config.max_length)

@@ -1,4 +1,4 @@
-"""What BERT4Rec and its causal twin share: the Transformer backbone, the tied output layer, the choice of the loss."""
+"""What models of sequences share, and with a Transformer as backbone BERT4Rec and SASRec: output layer and losses."""
 
 from __future__ import annotations
 
@@ -13,35 +13,51 @@ from tfrec_zoo.backbones.transformer import TransformerBackbone
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
 from tfrec_zoo.layers.catalog_projection import CatalogProjection
+from tfrec_zoo.layers.patching import Patches
 from tfrec_zoo.losses import catalogue
+from tfrec_zoo.losses.chunked_softmax import chunked_softmax
 from tfrec_zoo.models.recommender import ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
 
 
-class TransformerConfig(Config):
-    """Shape of the network and its loss.
+class SequenceConfig(Config):
+    """Width of the network and its loss.
 
     Attributes:
-        dim: Width of the network; a multiple of `heads`.
-        blocks: Transformer blocks L.
-        heads: Attention heads.
+        dim: Width of the network.
         max_length: Columns of the network's input.
         dropout: Share of dropped activations.
-        loss: "softmax" over the whole catalogue, "sampled_softmax" (log-uniform negatives, logQ-corrected) or "gbce".
-        negatives: Negatives of the sampled losses, shared by a batch.
+        loss: "softmax" over the whole catalogue; "chunked_softmax", the same computed in parts, for catalogues whose
+            logits don't fit into memory; "sampled_softmax" (log-uniform negatives, logQ-corrected) or "gbce".
+        negatives: Negatives of the sampled losses, shared by a batch; None: a fifth of the catalogue, at most 8192.
         calibration: t of gBCE.
         exclude_known: Leave the user's other items out of a target's negatives, as a ranking that filters seen items
             does. For logs whose rankings are filtered; where items repeat, leave it off.
     """
 
     dim: int = pydantic.Field(64, ge=1)
-    blocks: int = pydantic.Field(2, ge=1)
-    heads: int = pydantic.Field(2, ge=1)
     max_length: int = pydantic.Field(50, ge=2)
     dropout: float = pydantic.Field(0.2, ge=0, lt=1)
-    loss: Literal["softmax", "sampled_softmax", "gbce"] = "softmax"
-    negatives: int = pydantic.Field(256, ge=1)
+    loss: Literal["softmax", "chunked_softmax", "sampled_softmax", "gbce"] = "softmax"
+    negatives: int | None = pydantic.Field(256, ge=1)
     calibration: float = pydantic.Field(0.75, ge=0, le=1)
     exclude_known: bool = False
+
+    def negatives_of(self, catalog_size: int) -> int:
+        """Negatives for a catalogue."""
+        return self.negatives or max(1, min(catalog_size // 5, 8192))
+
+
+class TransformerConfig(SequenceConfig):
+    """Shape of a Transformer and its loss.
+
+    Attributes:
+        dim: Width of the network; a multiple of `heads`.
+        blocks: Transformer blocks L.
+        heads: Attention heads.
+    """
+
+    blocks: int = pydantic.Field(2, ge=1)
+    heads: int = pydantic.Field(2, ge=1)
 
     @pydantic.model_validator(mode="after")
     def _heads_divide_the_width(self) -> TransformerConfig:
@@ -50,14 +66,15 @@ class TransformerConfig(Config):
         return self
 
 
-class TransformerRecommender(Recommender):
-    """A Transformer over histories that scores chosen positions on the catalogue.
+class SequenceRecommender(Recommender):
+    """A network over histories that scores chosen positions on the catalogue.
 
-    Subclasses say what the network reads in training (`training_task`) and to predict (`prediction_input`).
+    Subclasses say what the network is (`make_backbone`), and what it reads in training (`training_task`) and to predict
+    (`prediction_input`).
 
     Args:
         catalog_size: Number of items.
-        config: Values of the subclass's configuration, a `TransformerConfig`.
+        config: Values of the subclass's configuration, a `SequenceConfig`.
 
     Call args:
         inputs: "item_ids" int32 (batch, length), right-aligned; "positions" int32 (batch, places), the columns to
@@ -71,16 +88,13 @@ class TransformerRecommender(Recommender):
     """
 
     capabilities = frozenset({SCORES_CATALOGUE, ENCODES_HISTORIES})
-    causal: ClassVar[bool]
-    config: TransformerConfig
+    config: SequenceConfig
 
-    def __init__(self, catalog_size: int, config: TransformerConfig | Mapping[str, Any], **kwargs: Any) -> None:
+    def __init__(self, catalog_size: int, config: SequenceConfig | Mapping[str, Any], **kwargs: Any) -> None:
         super().__init__(catalog_size, config, **kwargs)
         c = self.config
-        self.backbone = TransformerBackbone(
-            catalog_size, c.max_length, c.dim, c.blocks, c.heads, c.dropout, causal=self.causal
-        )
-        self.projection = CatalogProjection(catalog_size)
+        self.backbone = self.make_backbone()
+        self.projection = CatalogProjection(catalog_size, dtype=self.dtype_policy)
         self._negative_seeds = keras.random.SeedGenerator()
         self.backbone.build((None, c.max_length))
         self.projection.build((None, c.dim))
@@ -91,6 +105,10 @@ class TransformerRecommender(Recommender):
         if self.config.exclude_known:
             inputs["known"] = batch["items"]
         return inputs, targets, weights
+
+    def make_backbone(self) -> Any:
+        """The network, not built: a layer from item ids (batch, length) to hidden states (batch, length, dim)."""
+        raise NotImplementedError
 
     def training_task(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         """What the network reads in training: (inputs of `call`, targets, weights of the targets)."""
@@ -103,20 +121,25 @@ class TransformerRecommender(Recommender):
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         return self.projection(self._hidden(inputs, training), self.backbone.embedding.item_embeddings)
 
-    def target_losses(self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool) -> tf.Tensor:
+    def target_losses(
+        self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool, patches: Patches | None = None
+    ) -> tf.Tensor:
         c = self.config
-        queries = self.projection.queries(self._hidden(inputs, training))
+        queries = self.projection.queries(self._hidden(inputs, training, patches))
         # Places without a target hold PAD; their weight is 0, their column just has to exist.
         columns = tf.maximum(targets - FIRST_ITEM_ID, 0)
         known = inputs["known"] - FIRST_ITEM_ID if c.exclude_known else None
-        table = tf.convert_to_tensor(self.backbone.embedding.item_embeddings)[FIRST_ITEM_ID:]
-        bias = tf.convert_to_tensor(self.projection.bias)
+        # The variables themselves: the sampled losses read a few of their rows, and their gradient is sparse.
+        items, bias = self.backbone.embedding.item_embeddings.value, self.projection.bias.value
+        shared: dict[str, Any] = {"known": known, "first_row": FIRST_ITEM_ID}
         if c.loss == "softmax":
-            return catalogue.softmax(queries, columns, table, bias, known)
-        seed = tf.cast(self._negative_seeds.next(), tf.int32)
+            return catalogue.softmax(queries, columns, items, bias, **shared)
+        if c.loss == "chunked_softmax":
+            return chunked_softmax(queries, columns, items, bias, **shared)
+        seed, negatives = tf.cast(self._negative_seeds.next(), tf.int32), c.negatives_of(self.catalog_size)
         if c.loss == "sampled_softmax":
-            return catalogue.sampled_softmax(queries, columns, table, bias, c.negatives, seed, known)
-        return catalogue.gbce(queries, columns, table, bias, c.negatives, c.calibration, seed, known)
+            return catalogue.sampled_softmax(queries, columns, items, bias, negatives, seed, **shared)
+        return catalogue.gbce(queries, columns, items, bias, negatives, c.calibration, seed, **shared)
 
     def score(self, history: tf.Tensor) -> tf.Tensor:
         return self(self._prediction(history), training=False)[:, 0]
@@ -129,7 +152,29 @@ class TransformerRecommender(Recommender):
         item_ids = self.prediction_input(history)
         return {"item_ids": item_ids, "positions": tf.fill((tf.shape(item_ids)[0], 1), item_ids.shape[1] - 1)}
 
-    def _hidden(self, inputs: Mapping[str, tf.Tensor], training: bool | None) -> tf.Tensor:
-        hidden = self.backbone(inputs["item_ids"], training=training)
+    def _hidden(
+        self, inputs: Mapping[str, tf.Tensor], training: bool | None, patches: Patches | None = None
+    ) -> tf.Tensor:
+        hidden = self.backbone(inputs["item_ids"], patches=patches, training=training)
         # Gathering before the projection keeps its cost at places x catalogue instead of length x catalogue.
         return tf.gather(hidden, inputs["positions"], batch_dims=1)
+
+
+class TransformerRecommender(SequenceRecommender):
+    """A `SequenceRecommender` with a Transformer; the configuration is a `TransformerConfig`."""
+
+    causal: ClassVar[bool]
+    config: TransformerConfig
+
+    def make_backbone(self) -> TransformerBackbone:
+        c = self.config
+        return TransformerBackbone(
+            self.catalog_size,
+            c.max_length,
+            c.dim,
+            c.blocks,
+            c.heads,
+            c.dropout,
+            causal=self.causal,
+            dtype=self.dtype_policy,
+        )

@@ -24,18 +24,28 @@ class TrainingConfig(Config):
     """How a model is trained.
 
     Attributes:
+        optimizer: "adam"; "lazy_adam" or "row_wise_adagrad" for large catalogues, whose steps cost the rows that they
+            touch; "sgd".
+        precision: "float32"; "mixed_bfloat16" or "mixed_float16" compute the network in 16 bits, with weights and
+            losses in float32. The saved model computes in float32.
         batch_size: Records a step, over all replicas.
+        accumulate_steps: Parts into which a step cuts its batch, one computed after the other, so that only one part's
+            activations are in memory at a time.
         epochs: Passes over the training records, at most.
         learning_rate: Peak of the schedule.
         schedule: "cosine" and "linear" decay to 0 at the last epoch, "constant" stays.
         warmup_share: Share of the steps with a linear rise from 0.
-        weight_decay: Decoupled weight decay (AdamW); biases and LayerNorm are excluded.
+        weight_decay: Decoupled weight decay (AdamW); biases and LayerNorm are excluded. The optimizers for large
+            catalogues decay the rows that a step touches.
         clip_norm: Largest global norm of the gradient; none without it.
         ema_momentum: Keep an exponential moving average of the weights with this momentum; it is what is validated and
             saved. None uses the weights as they are.
         windows: "random" or "latest": which part of a longer history a step sees.
         length_buckets: Widths of the batches; histories of similar length share a batch, so that little of it is
             padding. 1 makes every batch as wide as the network's input.
+        sharding: What each of several workers reads: "batch" makes all read everything and train on their rows of the
+            same batches, so that their number changes nothing; "file" gives each its own shards, or records where there
+            are fewer shards than workers. "auto" is "batch" up to 256 MiB of shards, then "file".
         validate_every: Epochs between two validations.
         keep: Whose validated weights the run keeps, and whose step a refit takes: "best" on valid, or "last". After a
             schedule that decays to 0 the last are as good, and not chosen by the noise of one validation.
@@ -44,7 +54,10 @@ class TrainingConfig(Config):
         save_every: Steps between two checkpoints, beside one at every validation; a crash loses no more than these.
     """
 
+    optimizer: Literal["adam", "lazy_adam", "row_wise_adagrad", "sgd"] = "adam"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     batch_size: int = pydantic.Field(128, ge=1)
+    accumulate_steps: int = pydantic.Field(1, ge=1)
     epochs: int = pydantic.Field(100, ge=1)
     learning_rate: float = pydantic.Field(1e-3, gt=0)
     schedule: Literal["constant", "cosine", "linear"] = "constant"
@@ -54,11 +67,20 @@ class TrainingConfig(Config):
     ema_momentum: float | None = pydantic.Field(None, gt=0, lt=1)
     windows: Literal["random", "latest"] = "random"
     length_buckets: int = pydantic.Field(1, ge=1)
+    sharding: Literal["auto", "batch", "file"] = "auto"
     validate_every: int = pydantic.Field(1, ge=1)
     keep: Literal["best", "last"] = "best"
     patience: int = pydantic.Field(10, ge=1)
     filter_seen: bool = True
     save_every: int = pydantic.Field(1000, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _every_part_has_records(self) -> TrainingConfig:
+        if self.accumulate_steps > self.batch_size:
+            raise ValueError(
+                f"accumulate_steps ({self.accumulate_steps}) must not be larger than batch_size ({self.batch_size})"
+            )
+        return self
 
 
 class RunConfig(Config):

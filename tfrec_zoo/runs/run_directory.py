@@ -183,7 +183,7 @@ class RunDirectory:
         advice = "Choose another --workdir, or train anew with --overwrite."
         if self.result():
             raise TrainingError(f"{self.path} holds a finished run. {advice}")
-        there, wanted = _flat(self.config().to_dict()), _flat(config.to_dict())
+        there, wanted = flat(self.config().to_dict()), flat(config.to_dict())
         keys = [key for key in {**there, **wanted} if there.get(key) != wanted.get(key)]
         if keys:
             differences = ", ".join(f"{key} is {there.get(key)!r} there and {wanted.get(key)!r} now" for key in keys)
@@ -213,8 +213,9 @@ class RunDirectory:
             raise
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values as "outer.inner" -> value."""
+    keys: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+        keys |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return keys

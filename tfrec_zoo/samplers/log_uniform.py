@@ -18,7 +18,8 @@ def sample(count: int, catalog_size: int, seed: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 (count,), 0 (the most frequent item) to catalog_size - 1.
     """
-    uniform = tf.random.stateless_uniform((count,), seed)
+    # In float32 there are fewer numbers near 1 than items in the tail of a catalogue of a million.
+    uniform = tf.random.stateless_uniform((count,), seed, dtype=tf.float64)
     columns = tf.exp(uniform * math.log(catalog_size + 1.0)) - 1.0
     return tf.minimum(tf.cast(columns, tf.int32), catalog_size - 1)
 

@@ -4,13 +4,15 @@ RUN/checkpoints/fit-<step>.ckpt, refit-<step>.ckpt    the last `KEEP`, each enou
 RUN/model.keras                                       the best model
 
 A checkpoint never names a best model that is not on the disk: the model is written first.
+
+With several workers the chief reads and writes; the others get from it what it read, and need not see its disk.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from tfrec_zoo.runs.run_directory import RunDirectory
 from tfrec_zoo.training import checkpoint_file
 from tfrec_zoo.training.checkpoint_file import DamagedCheckpointError
 from tfrec_zoo.training.state import TrainingState
+from tfrec_zoo.training.strategy import DEFAULT, Distribution
 
 KEEP = 2
 
@@ -57,7 +60,8 @@ class Checkpoint:
                 f"{self.path} holds other variables than the model has: another version wrote it. {_ADVICE}"
             )
         for variable, array in zip(variables, self.arrays, strict=True):
-            variable.assign(array)
+            for copy in _copies(variable):
+                copy.assign(array)
 
 
 class Checkpoints:
@@ -68,10 +72,19 @@ class Checkpoints:
         spec: The dataset, whose identity every checkpoint carries.
         refit: Whether the run ends with a refit.
         note: Says one line to the user.
+        distribution: Where the run trains; default: on one device.
     """
 
-    def __init__(self, run: RunDirectory, spec: DatasetSpec, refit: bool, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        spec: DatasetSpec,
+        refit: bool,
+        note: Callable[[str], None],
+        distribution: Distribution | None = None,
+    ) -> None:
         self.run, self._note = run, note
+        self._distribution = distribution or Distribution.start(DEFAULT)
         self._directory = run.path / "checkpoints"
         self._identity = {**run.identity(spec), "refit": refit}
         self._failing = False
@@ -83,6 +96,15 @@ class Checkpoints:
         Raises:
             TrainingError: It belongs to another dataset, all are damaged, or a model is there without any.
         """
+        found = self._newest() if self._distribution.is_chief else None
+        said = self._distribution.share([str(found.path), found.state.to_json()] if found else None)
+        if said is None:
+            return None
+        path, state = said
+        arrays = self._distribution.share_arrays(found.arrays if found else [])
+        return Checkpoint(Path(path), TrainingState.from_json(state), arrays)
+
+    def _newest(self) -> Checkpoint | None:
         for leftover in self._directory.glob(".*"):  # what a kill left of a file being written
             leftover.unlink()
         damaged: list[Path] = []
@@ -105,12 +127,14 @@ class Checkpoints:
 
     def save(self, model: Recommender, state: TrainingState) -> None:
         """Writes a checkpoint and drops the oldest; when the disk refuses, says so once and leaves the earlier ones."""
+        if not self._distribution.is_chief:
+            return
         path = self._directory / f"{state.phase}-{state.result.steps:010d}.ckpt"
         meta = {"identity": self._identity, "state": state.to_json()}
         try:
             self._save_pending_best(model)
             self._directory.mkdir(exist_ok=True)
-            arrays = [(variable.path, variable.numpy()) for variable in _variables(model)]
+            arrays = [(variable.path, _copies(variable)[0].numpy()) for variable in _variables(model)]
             checkpoint_file.write(path, meta, arrays)
         except OSError as error:
             self._say_failing(f"the checkpoint of step {state.result.steps}", error)
@@ -121,6 +145,8 @@ class Checkpoints:
 
     def keep_best(self, model: Recommender) -> None:
         """Makes the model the run's; when the disk refuses, its weights wait in memory for the next attempt."""
+        if not self._distribution.is_chief:
+            return
         try:
             self.run.save_model(model)
             self._unsaved_best = None
@@ -172,7 +198,14 @@ class Checkpoints:
 def _variables(model: Recommender) -> list[Any]:
     # model.variables has the states of the dropout's seed generators too; the loss is a mean that is half-way in an
     # epoch.
-    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    slots = [variable for optimizer in model.optimizers for variable in optimizer.variables]
+    return [*model.variables, *slots, *model.metrics_variables]
+
+
+def _copies(variable: Any) -> Sequence[tf.Variable]:
+    """A variable on every replica of this machine. Reading or assigning them all as one may wait for other machines."""
+    value = variable.value
+    return value.values if isinstance(value, tf.distribute.DistributedValues) else [value]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Optimizer of a run: Adam, weight decay that spares biases and LayerNorm, averaged weights."""
+"""Optimizer of a run: its kind, schedule, clipping, weight decay that spares biases and LayerNorm, averaged weights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from typing import Any
 import keras
 
 from tfrec_zoo.runs.run_config import TrainingConfig
+from tfrec_zoo.training.lazy_adam import LazyAdam
+from tfrec_zoo.training.loss_scaling import LossScaling
+from tfrec_zoo.training.row_wise_adagrad import RowWiseAdagrad
 from tfrec_zoo.training.schedules import make_schedule
+from tfrec_zoo.training.summed_gradients import SGD, Adam
+
+_KINDS = {"adam": Adam, "lazy_adam": LazyAdam, "row_wise_adagrad": RowWiseAdagrad, "sgd": SGD}
 
 
 def make_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizers.Optimizer:
-    """Adam, or AdamW where the configuration has a weight decay.
+    """The optimizer of a configuration; where training is in float16, it scales the loss.
 
     Args:
         config: The run's training configuration.
@@ -22,11 +28,11 @@ def make_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizers
     options: dict[str, Any] = {"learning_rate": make_schedule(config, total_steps), "global_clipnorm": config.clip_norm}
     if config.ema_momentum is not None:
         options |= {"use_ema": True, "ema_momentum": config.ema_momentum}
-    if not config.weight_decay:
-        return keras.optimizers.Adam(**options)
-    optimizer = keras.optimizers.AdamW(weight_decay=config.weight_decay, **options)
+    if config.weight_decay:
+        options["weight_decay"] = config.weight_decay
+    optimizer = _KINDS[config.optimizer](**options)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return LossScaling(optimizer) if config.precision == "mixed_float16" else optimizer
 
 
 @contextlib.contextmanager
@@ -39,7 +45,8 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     Args:
         model: Compiled with the optimizer that trains it.
     """
-    if not model.optimizer.use_ema:
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of one that scales the loss
+    if not inner.use_ema:
         yield
         return
     weights = [variable.numpy() for variable in model.trainable_variables]

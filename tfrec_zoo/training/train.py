@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfrec_zoo.data.sequences import TRAIN, TRAIN_AND_VALID, training_records
 from tfrec_zoo.dataset_spec import DatasetSpec
-from tfrec_zoo.errors import DataError
+from tfrec_zoo.errors import ConfigError, DataError, TfrecError, TrainingError
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.models.registry import get_model
 from tfrec_zoo.runs.run_config import FAST, RunConfig, load_config
-from tfrec_zoo.runs.run_directory import RunDirectory
+from tfrec_zoo.runs.run_directory import RunDirectory, flat
 from tfrec_zoo.training.checkpoints import Checkpoint, Checkpoints
+from tfrec_zoo.training.cluster import Cluster
 from tfrec_zoo.training.optimizers import averaged_weights, make_optimizer
 from tfrec_zoo.training.progress import TrainingProgress
+from tfrec_zoo.training.rendezvous import meet
+from tfrec_zoo.training.scalars import Scalars
 from tfrec_zoo.training.state import FIT, REFIT, TrainingState, write_history
+from tfrec_zoo.training.strategy import AUTO, MULTIWORKER, WORKER_TIMEOUT, Distribution, choose
 from tfrec_zoo.training.trainer import BEST_METRIC, Trainer, steps_per_epoch
 
 
@@ -34,6 +43,8 @@ def train(
     preset: str = FAST,
     refit: bool = False,
     overwrite: bool = False,
+    strategy: str = AUTO,
+    worker_timeout: float = WORKER_TIMEOUT,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Trains a model of the zoo and leaves it in a run directory.
@@ -41,6 +52,8 @@ def train(
     The number of steps is chosen on valid. With `refit`, a second model with the same seed is then trained that many
     steps on train + valid, and is the one that the run keeps. A run that was interrupted goes on from its last
     checkpoint when the same arguments are given again, and ends with the weights and figures of one that was not.
+
+    On several machines every worker calls this with the same arguments; the chief alone writes `workdir`.
 
     Args:
         model: Name in the registry.
@@ -52,6 +65,8 @@ def train(
         preset: "fast" or "paper".
         refit: Train the chosen number of steps on train + valid.
         overwrite: Drop a run in `workdir`.
+        strategy: One of `strategy.STRATEGIES`; "auto" follows TF_CONFIG and the GPUs of this machine.
+        worker_timeout: Seconds without a sign of life after which another worker counts as gone.
         quiet: No progress.
 
     Returns:
@@ -61,44 +76,71 @@ def train(
     Raises:
         ConfigError: An unknown model or key, or a value out of range.
         DataError: The dataset is missing or damaged, or too small to validate on.
-        TrainingError: The run directory is taken by a run that is finished, under way or of other arguments, or the
-            loss is not finite.
+        TrainingError: The run directory is taken by a run that is finished, under way or of other arguments, the loss
+            is not finite, or another worker has gone, failed, or was about to train something else.
     """
-    resolved = load_config(model, config, assignments, seed, preset)
-    model_class = get_model(model)
-    spec = DatasetSpec.read(data)
-    model_class.from_spec(spec, resolved.network)  # a configuration that makes no model leaves no run behind
-    if not training_records(spec) or not spec.catalog_size:
-        raise DataError(f"{spec.directory} holds nothing to train on: it has no train sequences. Is the log empty?")
-    with RunDirectory(Path(workdir)).lock():
-        run = RunDirectory.create(workdir, resolved, overwrite)
-        with TrainingProgress(model, resolved.training.epochs, quiet) as progress:
-            return _train(run, resolved, spec, refit, progress)
+    if not worker_timeout > 0:
+        raise ConfigError(f"--worker-timeout must be a positive number of seconds, not {worker_timeout:g}.")
+    cluster = Cluster.from_environment() if strategy in (AUTO, MULTIWORKER) else None
+    strategy = choose(strategy, cluster)
+    try:
+        resolved = load_config(model, config, assignments, seed, preset)
+        spec = DatasetSpec.read(data)
+        if not training_records(spec) or not spec.catalog_size:
+            raise DataError(f"{spec.directory} holds nothing to train on: it has no train sequences. Is the log empty?")
+    except TfrecError as error:
+        if cluster:
+            with contextlib.suppress(TrainingError):  # the others hear of it; here it is said as it is
+                meet(cluster, {}, worker_timeout, failure=str(error))
+        raise
+    if cluster:
+        meet(cluster, _what_is_trained(resolved, spec, refit), worker_timeout)
+    distribution = Distribution.start(strategy, cluster, worker_timeout)
+    with distribution.guard(), contextlib.ExitStack() as stack:
+        distribution.check_batch_size(resolved.training.batch_size)
+        get_model(model).from_spec(spec, resolved.network)  # a configuration that makes no model leaves no run behind
+        run = RunDirectory(Path(workdir))
+        if distribution.is_chief:
+            stack.enter_context(run.lock())
+            run = RunDirectory.create(workdir, resolved, overwrite)
+        quiet = quiet or not distribution.is_chief
+        progress = stack.enter_context(TrainingProgress(model, resolved.training.epochs, quiet))
+        summary = _train(run, resolved, spec, refit, progress, distribution)
+        return distribution.share(summary)  # no worker is done before the chief has written everything
 
 
 def _train(
-    run: RunDirectory, config: RunConfig, spec: DatasetSpec, refit: bool, progress: TrainingProgress
+    run: RunDirectory,
+    config: RunConfig,
+    spec: DatasetSpec,
+    refit: bool,
+    progress: TrainingProgress,
+    distribution: Distribution,
 ) -> dict[str, Any]:
     """Both phases, from where the run is to its end."""
-    checkpoints = Checkpoints(run, spec, refit, progress.note)
+    checkpoints = Checkpoints(run, spec, refit, progress.note, distribution)
+    if distribution.replicas > 1:
+        progress.note(f"{distribution.replicas} replicas in {distribution.workers} process(es)")
     last = checkpoints.latest()
     if last:
         progress.note(f"going on with {run.path} from step {last.state.result.steps} of the {last.state.phase}")
     chosen = last.state.chosen if last else None
     if chosen is None:
-        trainer, state = _trainer(config, spec, TRAIN, TrainingState(FIT), last, progress, checkpoints)
+        trainer, state = _trainer(config, spec, TRAIN, TrainingState(FIT), last, progress, checkpoints, distribution)
         chosen, last = trainer.fit(state), None
-        write_history(chosen.history, run.path / "history.csv")
+        if distribution.is_chief:
+            write_history(chosen.history, run.path / "history.csv")
     refitted = None
     if refit:
         progress.note(f"refit on train + valid for the {chosen.best_step} steps chosen on valid")
         begin = TrainingState(REFIT, chosen=chosen)
-        trainer, state = _trainer(config, spec, TRAIN_AND_VALID, begin, last, progress, checkpoints)
+        trainer, state = _trainer(config, spec, TRAIN_AND_VALID, begin, last, progress, checkpoints, distribution)
         refitted = trainer.fit_steps(chosen.best_step, state)
         with averaged_weights(trainer.model):
             checkpoints.keep_best(trainer.model)
         checkpoints.finish_best(trainer.model)
-        write_history(refitted.history, run.path / "refit.csv")
+        if distribution.is_chief:
+            write_history(refitted.history, run.path / "refit.csv")
     summary = {
         "model": config.model,
         "steps": chosen.best_step if refit else chosen.steps,
@@ -112,18 +154,41 @@ def _train(
         "parameters": trainer.model.count_params(),
         "refit_seconds": round(refitted.seconds, 2) if refitted else None,
     }
-    run.finish(summary, spec)
+    if distribution.is_chief:
+        run.finish(summary, spec)
     return summary
+
+
+def _what_is_trained(config: RunConfig, spec: DatasetSpec, refit: bool) -> dict[str, Any]:
+    """What has to be equal on every worker, named as an error message names it."""
+    shards = sorted((file.path, file.records, file.bytes, file.digest) for file in spec.files)
+    return {
+        "the version of tfrec-zoo": metadata.version("tfrec-zoo"),
+        "the version of TensorFlow": tf.__version__,
+        **flat(config.to_dict()),
+        "--refit": refit,
+        "the split's hash": spec.split.hash,
+        "the item vocabulary's hash": spec.vocabulary_hash("item"),
+        "the hash of the list of shards": hashlib.sha256(json.dumps(shards).encode()).hexdigest(),
+        "the number of GPUs": len(tf.config.list_physical_devices("GPU")),
+    }
 
 
 def compiled_model(config: RunConfig, spec: DatasetSpec) -> Recommender:
     """Makes the untrained model of a configuration with its optimizer; the same seed makes the same weights."""
     keras.utils.set_random_seed(config.seed)
-    model = get_model(config.model).from_spec(spec, config.network)
+    model = get_model(config.model).from_spec(spec, config.network, dtype=config.training.precision)
+    model.accumulate_steps = config.training.accumulate_steps
     total_steps = config.training.epochs * steps_per_epoch(spec, config.training)
     model.compile(optimizer=make_optimizer(config.training, total_steps))
     model.optimizer.build(model.trainable_variables)
     return model
+
+
+def speaks_for_the_run(strategy: str) -> bool:
+    """Whether this process is the one of several that shows the result."""
+    cluster = Cluster.from_environment() if strategy in (AUTO, MULTIWORKER) else None
+    return cluster is None or cluster.is_chief
 
 
 def print_result(result: Mapping[str, Any]) -> None:
@@ -145,12 +210,25 @@ def _trainer(
     last: Checkpoint | None,
     progress: TrainingProgress,
     checkpoints: Checkpoints,
+    distribution: Distribution,
 ) -> tuple[Trainer, TrainingState]:
     """A trainer at the last checkpoint, or at the beginning of a phase where there is none."""
-    model = compiled_model(config, spec)
+    with distribution.strategy.scope():
+        model = compiled_model(config, spec)
     if last:
         last.restore(model)
+    state = last.state if last else begin
     trainer = Trainer(
-        model, spec, config.training, seed=config.seed, split=split, progress=progress, checkpoints=checkpoints
+        model,
+        spec,
+        config.training,
+        seed=config.seed,
+        split=split,
+        progress=progress,
+        checkpoints=checkpoints,
+        distribution=distribution,
+        scalars=Scalars(checkpoints.run.path / "tensorboard" / state.phase, progress.note)
+        if distribution.is_chief
+        else None,
     )
-    return trainer, last.state if last else begin
+    return trainer, state

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfrec_zoo.data.records import PARALLEL_CALLS, explained
-from tfrec_zoo.data.sequences import TRAIN, training_batches, training_records
+from tfrec_zoo.data.records import PARALLEL_CALLS, WHOLE, Part, explained
+from tfrec_zoo.data.sequences import TRAIN, is_small, training_batches, training_records
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import TrainingError
 from tfrec_zoo.evaluation.evaluator import Evaluator
@@ -26,7 +26,9 @@ from tfrec_zoo.training.checkpoints import Checkpoints, all_finite
 from tfrec_zoo.training.non_finite import find_divergence
 from tfrec_zoo.training.optimizers import averaged_weights
 from tfrec_zoo.training.progress import TrainingProgress
+from tfrec_zoo.training.scalars import Scalars
 from tfrec_zoo.training.state import TrainingResult, TrainingState
+from tfrec_zoo.training.strategy import DEFAULT, Distribution
 
 BEST_METRIC = "ndcg@10"
 
@@ -45,6 +47,12 @@ class Trainer:
         split: "train", or "train+valid" for a refit.
         progress: Shows how it goes.
         checkpoints: Where the state and the best model go; nothing is saved without.
+        distribution: Where it trains; the model was made in its strategy's scope. Default: on one device.
+        scalars: Where the curves for TensorBoard go.
+
+    Raises:
+        ConfigError: The replicas cannot share a batch equally.
+        DataError: Fewer records than workers that are to have their own.
     """
 
     def __init__(
@@ -57,31 +65,37 @@ class Trainer:
         split: str = TRAIN,
         progress: TrainingProgress,
         checkpoints: Checkpoints | None = None,
+        distribution: Distribution | None = None,
+        scalars: Scalars | None = None,
     ) -> None:
         self.model, self.spec, self.config, self.seed, self.split = model, spec, config, seed, split
         self.steps_per_epoch = steps_per_epoch(spec, config)
-        self._progress, self._checkpoints = progress, checkpoints
+        self._progress, self._checkpoints, self._scalars = progress, checkpoints, scalars
+        self._distribution = where = distribution or Distribution.start(DEFAULT)
+        where.check_batch_size(config.batch_size)
+        by_file = config.sharding == "file" or (config.sharding == "auto" and not is_small(spec))
+        self._part = Part(where.worker, where.workers) if by_file else WHOLE
         self._compiled, self._saved_at, self._since = False, 0, 0.0
         self._recent_losses: list[tf.Tensor] = []
-        # One graph for batches of every width: which graph sees a batch must not depend on where a run was resumed, for
-        # TensorFlow rounds differently where it knows the shapes.
-        self._step = tf.function(model.train_step, input_signature=[self.batches().element_spec])
+        rows, own = config.batch_size // where.replicas, self._part.count > 1
+        self._step = where.replicate(model.train_step, self.batches().element_spec, rows, own=own)
 
     def batches(self, first_step: int = 0) -> tf.data.Dataset:
-        """Endless (inputs, targets, weights) of the model, prepared beside the step.
+        """Endless (inputs, targets, weights) of the model, prepared beside the step: of all workers, or this one's.
 
         Args:
             first_step: Steps to skip, for a run that goes on.
         """
         batches = training_batches(
             self.spec,
-            self.config.batch_size,
+            self.config.batch_size // self._part.count,
             self.model.history_length,
             split=self.split,
             windows=self.config.windows,
             length_buckets=self.config.length_buckets,
             seed=self.seed,
             first_step=first_step,
+            part=self._part,
         )
         return batches.map(self.model.training_inputs, num_parallel_calls=PARALLEL_CALLS).prefetch(4)
 
@@ -109,7 +123,7 @@ class Trainer:
                 continue
             self._check_weights(state)
             with averaged_weights(self.model):
-                metrics = evaluate().metrics
+                metrics = self._distribution.share(evaluate().metrics if self._distribution.is_chief else None)
                 value = metrics[next(name for name in metrics if name.startswith("ndcg"))]
                 best = not value <= result.best_value
                 if best or self.config.keep == "last":
@@ -120,6 +134,8 @@ class Trainer:
                     state.waited += 1
             result.history.append({**row, **{f"val_{name}": figure for name, figure in metrics.items()}})
             shown = {name: metrics[name] for name in metrics if name.startswith(("ndcg", "hr"))}
+            if self._scalars:
+                self._scalars.write(result.steps, {f"val_{name}": figure for name, figure in metrics.items()})
             self._progress.validation(epoch, row["loss"], row["sequences_per_s"], shown, best)
             state.done = state.waited >= self.config.patience or result.steps >= total
             self._save(state)
@@ -177,6 +193,11 @@ class Trainer:
             seconds = result.training_seconds - seconds
             rate = (result.records - records) / seconds if seconds else 0.0
             self._progress.epoch(epoch, loss, rate)
+            if self._scalars:
+                learning_rate = float(self.model.optimizer.learning_rate)
+                self._scalars.write(
+                    result.steps, {"loss": loss, "learning_rate": learning_rate, "sequences_per_s": rate}
+                )
             yield epoch, {"epoch": epoch, "step": result.steps, "loss": loss, "sequences_per_s": rate}
             if self._is_due(result):
                 self._check_weights(state)
@@ -231,7 +252,8 @@ class Trainer:
             checkpoint.restore(self.model)
             first = checkpoint.state.result.steps
             batches = explained(self.batches(first), self.spec)
-            path = self._checkpoints.run.path / "bad_batch.npz"
+            worker = self._distribution.worker  # each may have had rows of its own
+            path = self._checkpoints.run.path / (f"bad_batch.worker-{worker}.npz" if worker else "bad_batch.npz")
             details = find_divergence(self.model, self._step, batches, range(first + 1, step + 1), path)
         return TrainingError(
             f"{what} at step {step}{details}. Lower training.learning_rate or set training.clip_norm; the best model "

@@ -7,13 +7,14 @@ import tensorflow as tf
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, PAD
 from tfrec_zoo.export.signatures.catalogue import LOWEST, CatalogueScorer
 from tfrec_zoo.preprocessing.seen import leave_out
+from tfrec_zoo.preprocessing.vocabulary import ItemVocabulary
 
 
-def best(scorer: CatalogueScorer, scores: tf.Tensor, fallback: tf.Tensor, max_k: int) -> dict[str, tf.Tensor]:
+def best(vocabulary: ItemVocabulary, scores: tf.Tensor, fallback: tf.Tensor, max_k: int) -> dict[str, tf.Tensor]:
     """Ranks scores.
 
     Args:
-        scorer: Knows the items' raw ids.
+        vocabulary: The items' raw ids.
         scores: float32 (batch, catalogue), minus infinity where an item is left out.
         fallback: bool (batch,), goes into the answer.
         max_k: Columns of the answer; a client takes the first k.
@@ -29,7 +30,7 @@ def best(scorer: CatalogueScorer, scores: tf.Tensor, fallback: tf.Tensor, max_k:
     ids = tf.pad(columns + FIRST_ITEM_ID, missing)
     ranked = tf.math.is_finite(top)
     return {
-        "item_ids": tf.where(ranked, scorer.vocabulary.raw_ids(ids), ""),
+        "item_ids": tf.where(ranked, vocabulary.raw_ids(ids), ""),
         "scores": tf.where(ranked, top, LOWEST),
         "fallback": fallback,
     }
@@ -47,7 +48,7 @@ def recommend(scorer: CatalogueScorer, item_ids: tf.Tensor, seen: tf.Tensor, max
     Returns:
         As of `best`; `fallback` is True where no item of the history is known and the popular items are given.
     """
-    return best(scorer, leave_out(scorer(item_ids), seen), scorer.fallback(item_ids), max_k)
+    return best(scorer.vocabulary, leave_out(scorer(item_ids), seen), scorer.fallback(item_ids), max_k)
 
 
 def recommend_filtered(
@@ -79,4 +80,4 @@ def recommend_filtered(
     allowed = tf.math.is_inf(leave_out(tf.zeros_like(scores), ids(allow)))
     everything = tf.reduce_all(allow == "", axis=1)
     scores = tf.where(everything[:, None] | allowed, scores, float("-inf"))
-    return best(scorer, scores, scorer.fallback(item_ids), max_k)
+    return best(scorer.vocabulary, scores, scorer.fallback(item_ids), max_k)

@@ -1,0 +1,1 @@
+"""Patches: a trained network adapted to a task by small layers of the task's own."""
