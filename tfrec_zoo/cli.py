@@ -223,7 +223,7 @@ def _train(args: argparse.Namespace) -> int:
 def _launch(args: argparse.Namespace) -> int:
     from tfrec_zoo.training.launch import launch
 
-    return launch(args.arguments, args.workers)
+    return launch(args.arguments, args.workers, args.servers)
 
 
 def _finetune(args: argparse.Namespace) -> int:

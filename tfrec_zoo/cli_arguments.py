@@ -95,22 +95,30 @@ def train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--strategy",
-        choices=("auto", "default", "mirrored", "multiworker"),
+        choices=("auto", "default", "mirrored", "multiworker", "parameter_server"),
         default="auto",
-        help="auto (default): multiworker where TF_CONFIG names a cluster, mirrored with several GPUs, else one device",
+        help="auto (default): multiworker where TF_CONFIG names a cluster, parameter_server where it names servers, "
+        "mirrored with several GPUs, else one device",
     )
     parser.add_argument(
         "--worker-timeout",
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="multiworker: without a sign of life for so long, another worker counts as gone (default: %(default)g)",
+        help="of several machines: without a sign of life for so long, another counts as gone (default: %(default)g)",
     )
 
 
 def launch(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `tfrec launch`."""
     parser.add_argument("--workers", type=int, required=True, metavar="N", help="processes on this machine")
+    parser.add_argument(
+        "--servers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="parameter servers; with any, a chief besides, and workers that die are started again (default: 0)",
+    )
     parser.add_argument(
         "arguments", nargs="+", metavar="-- train ...", help="the tfrec command that each of them runs, after --"
     )

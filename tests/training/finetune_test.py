@@ -168,23 +168,27 @@ def test_what_does_not_fit_is_one_clear_error(tuned: Path, data: Path, tmp_path:
     assert not (tmp_path / "R").exists()
 
     # Another source vocabulary, as of a job that ran on a longer log.
-    other = tmp_path / "DATA"
+    other = tmp_path / "SOURCE"
     shutil.copytree(domains, other)
-    vocabulary = other / "vocab" / "item.txt"
-    lines = vocabulary.read_text().splitlines()
-    vocabulary.write_text("\n".join([lines[1], lines[0], *lines[2:]]) + "\n")
-    manifest = json.loads((other / "dataset.json").read_text())
-    listed = next(file for file in manifest["files"] if file["path"] == "vocab/item.txt")
-    listed["digest"] = hashlib.blake2b(vocabulary.read_bytes(), digest_size=16).hexdigest()
-    (other / "dataset.json").write_text(json.dumps(manifest))
+    exchange_two_names(other, "vocab/item.txt")
     with pytest.raises(DataError, match="trained on another catalogue"):
         attempt(where=other)
-    shutil.copy(domains / "vocab" / "item.txt", vocabulary)
-    targets = other / "vocab" / "target_item.txt"
-    lines = targets.read_text().splitlines()
-    targets.write_text("\n".join([lines[1], lines[0], *lines[2:]]) + "\n")
+    other = tmp_path / "TARGET"
+    shutil.copytree(domains, other)
+    exchange_two_names(other, "vocab/target_item.txt")
     with pytest.raises(DataError, match="another vocabulary of target_item"):
         evaluate_task_run(tuned / "ITEMS", other)
+
+
+def exchange_two_names(dataset: Path, path: str) -> None:
+    """Makes a vocabulary another one, which dataset.json lists as its own."""
+    vocabulary = dataset / path
+    lines = vocabulary.read_text().splitlines()
+    vocabulary.write_text("\n".join([lines[1], lines[0], *lines[2:]]) + "\n")
+    manifest = json.loads((dataset / "dataset.json").read_text())
+    listed = next(file for file in manifest["files"] if file["path"] == path)
+    listed["digest"] = hashlib.blake2b(vocabulary.read_bytes(), digest_size=16).hexdigest()
+    (dataset / "dataset.json").write_text(json.dumps(manifest))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tuned: Path, tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from tfrec_zoo.cli import main
 from tfrec_zoo.training import launch as module
 from tfrec_zoo.training.launch import free_addresses, launch
 
+KILLS_ITSELF = "import os; os.kill(os.getpid(), 9)"
+
 
 def test_every_line_says_which_worker_wrote_it(capfd: pytest.CaptureFixture[str]) -> None:
     assert launch(["train", "--help"], 2) == 0
@@ -26,14 +28,48 @@ def test_when_one_fails_the_others_are_stopped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "_SECONDS_TO_END", 0.2)
-    scripts = ["import time; time.sleep(60)", "import os; os.kill(os.getpid(), 9)"]
-    processes = [subprocess.Popen([sys.executable, "-c", script], text=True) for script in scripts]
+    processes = scripted(monkeypatch, {"worker 0": "import time; time.sleep(60)", "worker 1": KILLS_ITSELF})
     began = time.monotonic()
-    assert module._wait(processes) == 128 + 9
-    module._stop(processes)
+    assert module.wait(processes) == 128 + 9
+    module.stop(processes)
     assert time.monotonic() - began < 20
-    assert all(process.poll() is not None for process in processes)
+    assert not any(process.runs for process in processes)
     assert capsys.readouterr().err == "tfrec launch: worker 1 ended with status 137; all are stopped\n"
+
+
+def test_around_servers_a_worker_that_dies_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scripts = {"chief": "import time; time.sleep(2)", "worker 0": KILLS_ITSELF}
+    processes = scripted(monkeypatch, scripts, revivals=1)
+    monkeypatch.setitem(scripts, "worker 0", "")
+    assert module.wait(processes) == 0
+    assert capsys.readouterr().err == "tfrec launch: worker 0 ended with status 137; it is started again\n"
+
+
+def test_a_worker_that_goes_on_dying_ends_the_launch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "_SECONDS_TO_END", 0.2)
+    processes = scripted(
+        monkeypatch, {"chief": "import time; time.sleep(60)", "worker 0": "import sys; sys.exit(3)"}, revivals=2
+    )
+    assert module.wait(processes) == 3
+    module.stop(processes)
+    said = capsys.readouterr().err
+    assert said.count("it is started again") == 2
+    assert said.endswith("worker 0 ended with status 3; all are stopped\n")
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, scripts: dict[str, str], revivals: int = 0) -> list[module.Process]:
+    """Tasks that run the text of `scripts` instead of tfrec; a task started anew runs what is there then."""
+
+    def start(process: module.Process) -> None:
+        process.popen = subprocess.Popen([sys.executable, "-c", scripts[process.name]], text=True)
+
+    monkeypatch.setattr(module.Process, "start", start)
+    tasks = [name.partition(" ") for name in scripts]
+    return [module.Process([], {}, job, int(place or 0), revivals if job == "worker" else 0) for job, _, place in tasks]
 
 
 def test_addresses_differ() -> None:
@@ -42,7 +78,7 @@ def test_addresses_differ() -> None:
 
 def test_what_cannot_be_launched_is_one_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["launch", "--workers", "0", "--", "train", "bert4rec"]) == 1
-    assert "--workers must be at least 1, not 0" in capsys.readouterr().err
+    assert "--workers must be at least 1 and --servers at least 0, not 0 and 0" in capsys.readouterr().err
     assert main(["launch", "--workers", "2", "--", "serve"]) == 1
     assert "tfrec launch runs the train command" in capsys.readouterr().err
 

@@ -13,6 +13,7 @@ from tfrec_zoo.backbones.transformer import TransformerBackbone
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
 from tfrec_zoo.layers.catalog_projection import CatalogProjection
+from tfrec_zoo.layers.item_table import variables_of, whole
 from tfrec_zoo.layers.patching import Patches
 from tfrec_zoo.losses import catalogue
 from tfrec_zoo.losses.chunked_softmax import chunked_softmax
@@ -119,7 +120,7 @@ class SequenceRecommender(Recommender):
         raise NotImplementedError
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
-        return self.projection(self._hidden(inputs, training), self.backbone.embedding.item_embeddings)
+        return self.projection(self._hidden(inputs, training), whole(self.backbone.embedding.item_embeddings))
 
     def target_losses(
         self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool, patches: Patches | None = None
@@ -129,13 +130,14 @@ class SequenceRecommender(Recommender):
         # Places without a target hold PAD; their weight is 0, their column just has to exist.
         columns = tf.maximum(targets - FIRST_ITEM_ID, 0)
         known = inputs["known"] - FIRST_ITEM_ID if c.exclude_known else None
-        # The variables themselves: the sampled losses read a few of their rows, and their gradient is sparse.
-        items, bias = self.backbone.embedding.item_embeddings.value, self.projection.bias.value
+        table, bias = self.backbone.embedding.item_embeddings, self.projection.bias.value
         shared: dict[str, Any] = {"known": known, "first_row": FIRST_ITEM_ID}
         if c.loss == "softmax":
-            return catalogue.softmax(queries, columns, items, bias, **shared)
+            return catalogue.softmax(queries, columns, whole(table), bias, **shared)
         if c.loss == "chunked_softmax":
-            return chunked_softmax(queries, columns, items, bias, **shared)
+            return chunked_softmax(queries, columns, whole(table), bias, **shared)
+        # The variables themselves: the sampled losses read a few of their rows, and their gradient is sparse.
+        items = variables_of(table)
         seed, negatives = tf.cast(self._negative_seeds.next(), tf.int32), c.negatives_of(self.catalog_size)
         if c.loss == "sampled_softmax":
             return catalogue.sampled_softmax(queries, columns, items, bias, negatives, seed, **shared)

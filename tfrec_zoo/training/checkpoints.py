@@ -88,7 +88,7 @@ class Checkpoints:
         self._directory = run.path / "checkpoints"
         self._identity = {**run.identity(spec), "refit": refit}
         self._failing = False
-        self._unsaved_best: list[np.ndarray] | None = None
+        self._unsaved_best: tuple[Recommender, list[np.ndarray]] | None = None
 
     def latest(self) -> Checkpoint | None:
         """The newest whole checkpoint, or None in a run that has written none yet.
@@ -132,7 +132,7 @@ class Checkpoints:
         path = self._directory / f"{state.phase}-{state.result.steps:010d}.ckpt"
         meta = {"identity": self._identity, "state": state.to_json()}
         try:
-            self._save_pending_best(model)
+            self._save_pending_best()
             self._directory.mkdir(exist_ok=True)
             arrays = [(variable.path, _copies(variable)[0].numpy()) for variable in _variables(model)]
             checkpoint_file.write(path, meta, arrays)
@@ -151,27 +151,28 @@ class Checkpoints:
             self.run.save_model(model)
             self._unsaved_best = None
         except OSError as error:
-            self._unsaved_best = [variable.numpy().copy() for variable in model.variables]
+            self._unsaved_best = model, [variable.numpy().copy() for variable in model.variables]
             self._say_failing("the best model", error)
 
-    def finish_best(self, model: Recommender) -> None:
+    def finish_best(self) -> None:
         """The last attempt to save the best model, for the end of training.
 
         Raises:
             TrainingError: It cannot be written.
         """
         try:
-            self._save_pending_best(model)
+            self._save_pending_best()
         except OSError as error:
             raise TrainingError(
                 f"the best model cannot be written into {self.run.path}: {_reason(error)}. Free some space and run "
                 "the same command again: it goes on from the last checkpoint."
             ) from error
 
-    def _save_pending_best(self, model: Recommender) -> None:
+    def _save_pending_best(self) -> None:
         if self._unsaved_best is None:
             return
-        with _weights(model, self._unsaved_best):
+        model, values = self._unsaved_best
+        with _weights(model, values):
             self.run.save_model(model)
         self._unsaved_best = None
 

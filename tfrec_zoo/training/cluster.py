@@ -3,8 +3,8 @@
     TF_CONFIG='{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 A cluster may also name one "chief"; without one, worker 0 is it. The chief validates, and it alone writes the run's
-directory. TensorFlow's own complaints about a wrong TF_CONFIG come late, or never: it waits for machines that no one
-named.
+directory. With parameter servers ("ps") there must be a chief, which then hands out the work. TensorFlow's own
+complaints about a wrong TF_CONFIG come late, or never: it waits for machines that no one named.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from tfrec_zoo.errors import ConfigError
 
-_JOBS = ("chief", "worker")
+_JOBS = ("chief", "worker", "ps")
 _ADVICE = (
     'It looks like {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}; docs/'
     "distributed.md has examples."
@@ -44,6 +44,28 @@ class Cluster:
     def is_chief(self) -> bool:
         """Whether this process is the chief."""
         return self.index == 0
+
+    @property
+    def servers(self) -> int:
+        """Number of parameter servers."""
+        return self.jobs.get("ps", 0)
+
+    @property
+    def task(self) -> tuple[str, int]:
+        """This process's job and its place in it."""
+        return self._task(self.index)
+
+    @property
+    def addresses_of_jobs(self) -> dict[str, list[str]]:
+        """Job name -> the addresses of its tasks in their order, as tf.train.ClusterSpec takes them."""
+        found: dict[str, list[str]] = {job: [] for job in self.jobs}
+        for index, address in enumerate(self.addresses):
+            found[self._task(index)[0]].append(address)
+        return found
+
+    def _task(self, index: int) -> tuple[str, int]:
+        job, _, place = self.tasks[index].partition(" ")
+        return job, int(place or 0)
 
     def describe(self, index: int) -> str:
         """A task for a message: "worker 1 (10.0.0.2:2222)"."""
@@ -88,18 +110,19 @@ class Cluster:
 def _jobs(cluster: Any) -> dict[str, list[str]]:
     if not isinstance(cluster, dict) or not cluster:
         raise ConfigError(f'TF_CONFIG has no "cluster" of jobs and their addresses. {_ADVICE}')
-    if "ps" in cluster:
-        raise ConfigError(
-            'TF_CONFIG names parameter servers ("ps"), which tfrec does not train with. Make these machines workers.'
-        )
     for job, addresses in cluster.items():
         if job not in _JOBS:
-            raise ConfigError(f"TF_CONFIG names the job {job!r}; a cluster has {' and '.join(_JOBS)}. {_ADVICE}")
+            raise ConfigError(f"TF_CONFIG names the job {job!r}; a cluster has {', '.join(_JOBS)}. {_ADVICE}")
         if not isinstance(addresses, list) or not addresses:
             raise ConfigError(f"TF_CONFIG: cluster.{job} must be a list of addresses, not {addresses!r}. {_ADVICE}")
         for address in addresses:
             if not _is_address(address):
                 raise ConfigError(f"TF_CONFIG: {address!r} in cluster.{job} is not HOST:PORT. {_ADVICE}")
+    if "ps" in cluster and not ("chief" in cluster and "worker" in cluster):
+        raise ConfigError(
+            'TF_CONFIG names parameter servers ("ps"): they need a "chief" that hands out the work, and workers. '
+            "docs/distributed.md has an example."
+        )
     if len(cluster.get("chief", [])) > 1:
         raise ConfigError(f"TF_CONFIG names {len(cluster['chief'])} chiefs; a cluster has one.")
     every = [address for addresses in cluster.values() for address in addresses]

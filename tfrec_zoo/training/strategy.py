@@ -1,14 +1,15 @@
 """Where a run trains: one device, all GPUs of a machine, or the machines of TF_CONFIG; one interface for the Trainer.
 
-    default       one device
-    mirrored      every GPU of this machine holds the model and trains on its rows of each batch
-    multiworker   the same over the machines of TF_CONFIG
-    auto          multiworker where TF_CONFIG names a cluster, mirrored with several GPUs, else default
+    default            one device
+    mirrored           every GPU of this machine holds the model and trains on its rows of each batch
+    multiworker        the same over the machines of TF_CONFIG
+    parameter_server   servers of TF_CONFIG hold the model, workers train on whole batches, each at its own pace
+    auto               the last two where TF_CONFIG names a cluster, mirrored with several GPUs, else default
 
 The batch size is the global one. Gradients and losses are summed over replicas and divided by the weights of the whole
 batch, so a run computes the same whatever the number of replicas. The chief alone validates and touches the run's
 directory; what it read or decided it shares with the others, so that they need no common file system and never decide
-otherwise.
+otherwise. With parameter servers the chief alone runs the loop; the others serve it.
 """
 
 from __future__ import annotations
@@ -27,9 +28,22 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec_zoo.errors import ConfigError, TrainingError
+from tfrec_zoo.layers import item_table
+from tfrec_zoo.models.recommender import Recommender
+from tfrec_zoo.training import parameter_servers
 from tfrec_zoo.training.cluster import Cluster
+from tfrec_zoo.training.parameter_servers import Coordinator
 
-AUTO, DEFAULT, MIRRORED, MULTIWORKER = STRATEGIES = ("auto", "default", "mirrored", "multiworker")
+AUTO, DEFAULT, MIRRORED, MULTIWORKER, PARAMETER_SERVER = STRATEGIES = (
+    "auto",
+    "default",
+    "mirrored",
+    "multiworker",
+    "parameter_server",
+)
+OF_A_CLUSTER = (AUTO, MULTIWORKER, PARAMETER_SERVER)
+"""Strategies for which TF_CONFIG is read."""
+
 WORKER_TIMEOUT = 60.0
 """Seconds without a sign of life after which a worker counts as gone."""
 
@@ -43,19 +57,23 @@ def choose(name: str, cluster: Cluster | None) -> str:
     """What "auto" means here; other names stay.
 
     Raises:
-        ConfigError: No such strategy, or "multiworker" without a cluster.
+        ConfigError: No such strategy, or one that the cluster, or its absence, does not suit.
     """
     if name not in STRATEGIES:
         raise ConfigError(f"there is no strategy {name!r}: choose one of {', '.join(STRATEGIES)}.")
-    if name == MULTIWORKER and cluster is None:
+    if name in (MULTIWORKER, PARAMETER_SERVER) and cluster is None:
         raise ConfigError(
-            "the strategy multiworker needs TF_CONFIG in the environment; `tfrec launch` sets it for local processes, "
+            f"the strategy {name} needs TF_CONFIG in the environment; `tfrec launch` sets it for local processes, "
             "docs/distributed.md shows it for machines."
         )
+    if name in OF_A_CLUSTER and cluster is not None:
+        fitting = PARAMETER_SERVER if cluster.servers else MULTIWORKER
+        if name not in (AUTO, fitting):
+            has = f"{cluster.servers} parameter server(s)" if cluster.servers else "no parameter servers"
+            raise ConfigError(f"the strategy {name} does not suit a cluster with {has}: take {fitting}, or auto.")
+        return fitting
     if name != AUTO:
         return name
-    if cluster is not None:
-        return MULTIWORKER
     return MIRRORED if len(tf.config.list_physical_devices("GPU")) > 1 else DEFAULT
 
 
@@ -66,14 +84,16 @@ class Distribution:
     Attributes:
         name: One of `STRATEGIES` but "auto".
         strategy: TensorFlow's.
-        cluster: The workers; None on one machine.
+        cluster: The workers that train in step; None on one machine, and around parameter servers.
         timeout: Seconds without a sign of life after which a worker counts as gone.
+        coordinator: What hands out the steps around parameter servers.
     """
 
     name: str
     strategy: tf.distribute.Strategy
     cluster: Cluster | None = None
     timeout: float = WORKER_TIMEOUT
+    coordinator: Coordinator | None = None
 
     @classmethod
     def start(cls, name: str, cluster: Cluster | None = None, timeout: float = WORKER_TIMEOUT) -> Distribution:
@@ -81,14 +101,48 @@ class Distribution:
 
         Args:
             name: One of `STRATEGIES` but "auto".
-            cluster: For "multiworker". TensorFlow has run nothing in this process yet.
-            timeout: For "multiworker", see `timeout`.
+            cluster: For the strategies of several machines. TensorFlow has run nothing in this process yet; for
+                "parameter_server" it is the chief's.
+            timeout: For these strategies, see `timeout`.
         """
         if name == MIRRORED:
             return cls(name, mirrored())
         if name == MULTIWORKER and cluster is not None:
             return cls(name, _multiworker(cluster, timeout), cluster, timeout)
+        if name == PARAMETER_SERVER and cluster is not None:
+            coordinator = Coordinator(cluster, timeout)
+            return cls(name, coordinator.strategy, timeout=timeout, coordinator=coordinator)
         return cls(DEFAULT, tf.distribute.get_strategy())
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """Where the model and its optimizers are made."""
+        servers = self.coordinator.servers if self.coordinator else 0
+        with self.strategy.scope(), item_table.partitioned(max(1, servers * parameter_servers.PARTS_OF_A_SERVER)):
+            yield
+
+    def local_model(self, model: Recommender) -> Recommender:
+        """The model to validate and to save: itself, or a copy in this process of one that servers hold."""
+        return parameter_servers.local_copy(model) if self.coordinator else model
+
+    def bring_home(self, model: Recommender, local: Recommender) -> None:
+        """Gives a `local_model` the values that the model has now."""
+        if self.coordinator:
+            parameter_servers.copy_weights(model, local)
+
+    def join(self, model: Recommender) -> None:
+        """Waits for steps that are under way on other machines.
+
+        Raises:
+            TrainingError: Nothing moves any more.
+        """
+        if self.coordinator:
+            self.coordinator.join(model)
+
+    @property
+    def steps_at_once(self) -> int:
+        """Steps that may be under way together."""
+        return self.coordinator.workers if self.coordinator else 1
 
     @property
     def replicas(self) -> int:
@@ -136,7 +190,7 @@ class Distribution:
             own: The batches hold the rows of this worker alone and not of all.
 
         Returns:
-            A function of a batch.
+            A function of a batch. Its logs may be those of a step that is still to come: `float` waits for them.
         """
         # One graph for batches of every width: which graph sees a batch must not depend on where a run was resumed, for
         # TensorFlow rounds differently where it knows the shapes.
@@ -153,7 +207,8 @@ class Distribution:
             logs = self.strategy.run(on_replica, args=(batch,))
             return {name: self.local(value) for name, value in logs.items()}
 
-        return tf.function(on_all, input_signature=[batch])
+        compiled = tf.function(on_all, input_signature=[batch])
+        return functools.partial(self.coordinator.schedule, compiled) if self.coordinator else compiled
 
     def local(self, value: Any) -> Any:
         """This process's first part of a value or variable that every replica has."""
@@ -191,6 +246,10 @@ class Distribution:
         Raises:
             TrainingError: Another worker failed, or has gone.
         """
+        if self.coordinator:
+            with self.coordinator.guard():
+                yield
+            return
         if self.cluster is None:
             yield
             return

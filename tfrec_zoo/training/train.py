@@ -23,12 +23,13 @@ from tfrec_zoo.runs.run_config import FAST, RunConfig, load_config
 from tfrec_zoo.runs.run_directory import RunDirectory, flat
 from tfrec_zoo.training.checkpoints import Checkpoint, Checkpoints
 from tfrec_zoo.training.cluster import Cluster
-from tfrec_zoo.training.optimizers import averaged_weights, make_optimizer
+from tfrec_zoo.training.optimizers import make_optimizer
+from tfrec_zoo.training.parameter_servers import start_server
 from tfrec_zoo.training.progress import TrainingProgress
 from tfrec_zoo.training.rendezvous import meet
 from tfrec_zoo.training.scalars import Scalars
 from tfrec_zoo.training.state import FIT, REFIT, TrainingState, write_history
-from tfrec_zoo.training.strategy import AUTO, MULTIWORKER, WORKER_TIMEOUT, Distribution, choose
+from tfrec_zoo.training.strategy import AUTO, OF_A_CLUSTER, WORKER_TIMEOUT, Distribution, choose
 from tfrec_zoo.training.trainer import BEST_METRIC, Trainer, steps_per_epoch
 
 
@@ -53,7 +54,8 @@ def train(
     steps on train + valid, and is the one that the run keeps. A run that was interrupted goes on from its last
     checkpoint when the same arguments are given again, and ends with the weights and figures of one that was not.
 
-    On several machines every worker calls this with the same arguments; the chief alone writes `workdir`.
+    On several machines every worker calls this with the same arguments; the chief alone writes `workdir`. Around
+    parameter servers, the chief alone reads `data` too; the others serve it until it has ended, and return nothing.
 
     Args:
         model: Name in the registry.
@@ -81,8 +83,11 @@ def train(
     """
     if not worker_timeout > 0:
         raise ConfigError(f"--worker-timeout must be a positive number of seconds, not {worker_timeout:g}.")
-    cluster = Cluster.from_environment() if strategy in (AUTO, MULTIWORKER) else None
+    cluster = Cluster.from_environment() if strategy in OF_A_CLUSTER else None
     strategy = choose(strategy, cluster)
+    if cluster and cluster.servers and not cluster.is_chief:
+        serve_chief(cluster, worker_timeout)
+        return {}
     try:
         resolved = load_config(model, config, assignments, seed, preset)
         spec = DatasetSpec.read(data)
@@ -93,10 +98,12 @@ def train(
             with contextlib.suppress(TrainingError):  # the others hear of it; here it is said as it is
                 meet(cluster, {}, worker_timeout, failure=str(error))
         raise
-    if cluster:
-        meet(cluster, _what_is_trained(resolved, spec, refit), worker_timeout)
-    distribution = Distribution.start(strategy, cluster, worker_timeout)
-    with distribution.guard(), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        if cluster:
+            facts = _versions() if cluster.servers else _what_is_trained(resolved, spec, refit)
+            cluster = stack.enter_context(meet(cluster, facts, worker_timeout, stay=bool(cluster.servers))).cluster
+        distribution = Distribution.start(strategy, cluster, worker_timeout)
+        stack.enter_context(distribution.guard())
         distribution.check_batch_size(resolved.training.batch_size)
         get_model(model).from_spec(spec, resolved.network)  # a configuration that makes no model leaves no run behind
         run = RunDirectory(Path(workdir))
@@ -107,6 +114,18 @@ def train(
         progress = stack.enter_context(TrainingProgress(model, resolved.training.epochs, quiet))
         summary = _train(run, resolved, spec, refit, progress, distribution)
         return distribution.share(summary)  # no worker is done before the chief has written everything
+
+
+def serve_chief(cluster: Cluster, timeout: float) -> None:
+    """Makes this process a worker or a parameter server until the chief has ended.
+
+    Raises:
+        TrainingError: The chief did not come, failed, or has gone.
+    """
+    with contextlib.closing(meet(cluster, _versions(), timeout, stay=True)) as meeting:
+        server = start_server(meeting.cluster)
+        meeting.wait_for_end()
+        del server  # it served until here
 
 
 def _train(
@@ -121,6 +140,8 @@ def _train(
     checkpoints = Checkpoints(run, spec, refit, progress.note, distribution)
     if distribution.replicas > 1:
         progress.note(f"{distribution.replicas} replicas in {distribution.workers} process(es)")
+    if distribution.coordinator:
+        progress.note(f"{distribution.coordinator.workers} worker(s), {distribution.coordinator.servers} server(s)")
     last = checkpoints.latest()
     if last:
         progress.note(f"going on with {run.path} from step {last.state.result.steps} of the {last.state.phase}")
@@ -136,9 +157,9 @@ def _train(
         begin = TrainingState(REFIT, chosen=chosen)
         trainer, state = _trainer(config, spec, TRAIN_AND_VALID, begin, last, progress, checkpoints, distribution)
         refitted = trainer.fit_steps(chosen.best_step, state)
-        with averaged_weights(trainer.model):
-            checkpoints.keep_best(trainer.model)
-        checkpoints.finish_best(trainer.model)
+        with trainer.averaged() as model:
+            checkpoints.keep_best(model)
+        checkpoints.finish_best()
         if distribution.is_chief:
             write_history(refitted.history, run.path / "refit.csv")
     summary = {
@@ -163,14 +184,20 @@ def _what_is_trained(config: RunConfig, spec: DatasetSpec, refit: bool) -> dict[
     """What has to be equal on every worker, named as an error message names it."""
     shards = sorted((file.path, file.records, file.bytes, file.digest) for file in spec.files)
     return {
-        "the version of tfrec-zoo": metadata.version("tfrec-zoo"),
-        "the version of TensorFlow": tf.__version__,
+        **_versions(),
         **flat(config.to_dict()),
         "--refit": refit,
         "the split's hash": spec.split.hash,
         "the item vocabulary's hash": spec.vocabulary_hash("item"),
         "the hash of the list of shards": hashlib.sha256(json.dumps(shards).encode()).hexdigest(),
         "the number of GPUs": len(tf.config.list_physical_devices("GPU")),
+    }
+
+
+def _versions() -> dict[str, Any]:
+    return {
+        "the version of tfrec-zoo": metadata.version("tfrec-zoo"),
+        "the version of TensorFlow": tf.__version__,
     }
 
 
@@ -187,7 +214,7 @@ def compiled_model(config: RunConfig, spec: DatasetSpec) -> Recommender:
 
 def speaks_for_the_run(strategy: str) -> bool:
     """Whether this process is the one of several that shows the result."""
-    cluster = Cluster.from_environment() if strategy in (AUTO, MULTIWORKER) else None
+    cluster = Cluster.from_environment() if strategy in OF_A_CLUSTER else None
     return cluster is None or cluster.is_chief
 
 
@@ -213,7 +240,7 @@ def _trainer(
     distribution: Distribution,
 ) -> tuple[Trainer, TrainingState]:
     """A trainer at the last checkpoint, or at the beginning of a phase where there is none."""
-    with distribution.strategy.scope():
+    with distribution.scope():
         model = compiled_model(config, spec)
     if last:
         last.restore(model)

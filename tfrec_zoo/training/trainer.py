@@ -7,6 +7,7 @@ equal runs have equal weights to the last bit without it.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ from tfrec_zoo.training.strategy import DEFAULT, Distribution
 BEST_METRIC = "ndcg@10"
 
 _STEPS_BETWEEN_CHECKS = 10
-"""Reading the loss waits for the device; once in so many steps costs nothing."""
+"""Reading the loss waits for the device; once in so many steps of a worker costs nothing."""
 
 
 class Trainer:
@@ -72,11 +73,12 @@ class Trainer:
         self.steps_per_epoch = steps_per_epoch(spec, config)
         self._progress, self._checkpoints, self._scalars = progress, checkpoints, scalars
         self._distribution = where = distribution or Distribution.start(DEFAULT)
+        self.local_model = where.local_model(model)
         where.check_batch_size(config.batch_size)
         by_file = config.sharding == "file" or (config.sharding == "auto" and not is_small(spec))
         self._part = Part(where.worker, where.workers) if by_file else WHOLE
         self._compiled, self._saved_at, self._since = False, 0, 0.0
-        self._recent_losses: list[tf.Tensor] = []
+        self._recent_losses: list[Any] = []
         rows, own = config.batch_size // where.replicas, self._part.count > 1
         self._step = where.replicate(model.train_step, self.batches().element_spec, rows, own=own)
 
@@ -112,7 +114,7 @@ class Trainer:
         state = state or TrainingState()
         result, total = state.result, self.config.epochs * self.steps_per_epoch
         evaluate = Evaluator(
-            self.model,
+            self.local_model,
             self.spec,
             split="valid",
             filter_seen=self.config.filter_seen,
@@ -122,14 +124,14 @@ class Trainer:
             if epoch % self.config.validate_every and epoch != self.config.epochs:
                 continue
             self._check_weights(state)
-            with averaged_weights(self.model):
+            with self.averaged() as model:
                 metrics = self._distribution.share(evaluate().metrics if self._distribution.is_chief else None)
                 value = metrics[next(name for name in metrics if name.startswith("ndcg"))]
                 best = not value <= result.best_value
                 if best or self.config.keep == "last":
                     result.best_step, result.best_value, state.waited = result.steps, value, 0
                     if self._checkpoints:
-                        self._checkpoints.keep_best(self.model)
+                        self._checkpoints.keep_best(model)
                 else:
                     state.waited += 1
             result.history.append({**row, **{f"val_{name}": figure for name, figure in metrics.items()}})
@@ -140,13 +142,20 @@ class Trainer:
             state.done = state.waited >= self.config.patience or result.steps >= total
             self._save(state)
         if self._checkpoints:
-            self._checkpoints.finish_best(self.model)
+            self._checkpoints.finish_best()
         return result
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[Recommender]:
+        """The model to validate and to save, with its averaged weights in place where the optimizer keeps some."""
+        with averaged_weights(self.model):
+            self._distribution.bring_home(self.model, self.local_model)
+            yield self.local_model
 
     def fit_steps(self, steps: int, state: TrainingState | None = None) -> TrainingResult:
         """Trains a fixed number of steps without validation, as a refit does.
 
-        The model ends with its weights as they are; `averaged_weights` puts their average in place.
+        The model ends with its weights as they are; `averaged` puts their average in place.
 
         Args:
             steps: Steps of the whole phase.
@@ -182,7 +191,7 @@ class Trainer:
             for left in reversed(range(min(self.steps_per_epoch - done, steps - result.steps))):
                 logs = self._timed_step(batches, result)
                 self._recent_losses.append(logs["loss"])
-                if len(self._recent_losses) >= _STEPS_BETWEEN_CHECKS:
+                if len(self._recent_losses) >= _STEPS_BETWEEN_CHECKS * self._distribution.steps_at_once:
                     self._check_losses(state)
                 if left and self._is_due(result):
                     self._check_losses(state)
@@ -217,6 +226,10 @@ class Trainer:
         self._compiled = True
         return logs
 
+    def _whole_step(self, batch: Any) -> None:
+        self._step(batch)
+        self._distribution.join(self.model)
+
     def _is_due(self, result: TrainingResult) -> bool:
         return result.steps - self._saved_at >= self.config.save_every
 
@@ -231,9 +244,14 @@ class Trainer:
         result.seconds, self._since = result.seconds + now - self._since, now
 
     def _check_losses(self, state: TrainingState) -> None:
+        start = time.perf_counter()
+        self._distribution.join(self.model)
         # Each is the mean of its epoch so far: once it is not finite, it stays so until the epoch ends.
         losses, self._recent_losses = self._recent_losses, []
-        if losses and not np.isfinite(float(losses[-1])):
+        last = float(losses[-1]) if losses else 0.0
+        # Steps that a device or another machine still had to take end here.
+        state.result.training_seconds += time.perf_counter() - start
+        if not np.isfinite(last):
             bad = next(place for place, loss in enumerate(losses) if not np.isfinite(float(loss)))
             raise self._diverged(
                 f"the loss became {float(losses[bad])}", state, state.result.steps - len(losses) + bad + 1
@@ -254,7 +272,7 @@ class Trainer:
             batches = explained(self.batches(first), self.spec)
             worker = self._distribution.worker  # each may have had rows of its own
             path = self._checkpoints.run.path / (f"bad_batch.worker-{worker}.npz" if worker else "bad_batch.npz")
-            details = find_divergence(self.model, self._step, batches, range(first + 1, step + 1), path)
+            details = find_divergence(self.model, self._whole_step, batches, range(first + 1, step + 1), path)
         return TrainingError(
             f"{what} at step {step}{details}. Lower training.learning_rate or set training.clip_norm; the best model "
             "until then was kept."

@@ -1,0 +1,53 @@
+"""A table in parts is the table: the same rows, the same gradient, shared out in ranges."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfrec_zoo.layers.item_table import add_item_table, look_up, partitioned, variables_of, whole
+from tfrec_zoo.losses import catalogue
+
+
+def make_table(catalog_size: int, parts: int) -> list[keras.Variable]:
+    with partitioned(parts):
+        return add_item_table(keras.layers.Layer(), catalog_size, 3)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 5])
+def test_parts_are_ranges_of_rows_in_their_order(parts: int) -> None:
+    table = make_table(13, parts)
+    assert [variable.name for variable in table] == [f"item_embeddings_{part}" for part in range(parts)]
+    sizes = [variable.shape[0] for variable in table]
+    assert sum(sizes) == 17
+    assert max(sizes) - min(sizes) <= 1
+    rows = np.concatenate([variable.numpy() for variable in table])
+    np.testing.assert_array_equal(whole(table), rows)
+    ids = tf.constant([[16, 0, 3], [4, 4, 9]])
+    np.testing.assert_array_equal(look_up(table, ids, "float32"), rows[ids.numpy()])
+
+
+def test_gradients_are_those_of_the_whole_table_and_sparse() -> None:
+    table = make_table(13, 3)
+    rows = tf.Variable(whole(table))
+    queries, targets, bias = tf.ones((2, 2, 3)) * 0.3, tf.constant([[1, 12], [4, 4]]), tf.Variable(tf.zeros(13))
+
+    def loss(items: object) -> tf.Tensor:
+        return tf.reduce_sum(catalogue.sampled_softmax(queries, targets, items, bias, 5, tf.constant([1, 2]), None, 4))
+
+    with tf.GradientTape() as tape:
+        parts_loss = loss(variables_of(table))
+    parts = tape.gradient(parts_loss, [variable.value for variable in table])
+    with tf.GradientTape() as tape:
+        whole_loss = loss(rows)
+    assert float(parts_loss) == pytest.approx(float(whole_loss), rel=1e-6)
+    assert all(isinstance(part, tf.IndexedSlices) for part in parts)
+    joined = np.concatenate([tf.convert_to_tensor(part).numpy() for part in parts])
+    np.testing.assert_allclose(joined, tf.convert_to_tensor(tape.gradient(whole_loss, rows)), rtol=1e-6, atol=1e-7)
+
+
+def test_there_is_one_variable_unless_told_otherwise_and_never_an_empty_part() -> None:
+    assert add_item_table(keras.layers.Layer(), 5, 2).name == "item_embeddings"
+    with partitioned(100):
+        assert len(add_item_table(keras.layers.Layer(), 5, 2)) == 9
+    assert add_item_table(keras.layers.Layer(), 5, 2).shape == (9, 2)

@@ -1,0 +1,140 @@
+"""A chief, workers and parameter servers as real processes: they train, a worker may die, another death is said."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.training.multiworker_test import ROOT, ended
+from tests.training.resume_test import rows
+from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.evaluation.evaluator import Evaluator
+from tfrec_zoo.layers.item_table import partitioned
+from tfrec_zoo.models.registry import get_model
+from tfrec_zoo.training.launch import free_addresses
+from tfrec_zoo.training.parameter_servers import copy_weights, local_copy
+
+NETWORK = {"dim": 16, "blocks": 1, "max_length": 12, "dropout": 0.0, "loss": "sampled_softmax", "negatives": 10}
+TASKS = ("chief", "worker 0", "worker 1", "ps 0")
+
+
+@pytest.fixture
+def arguments(data: Path, tmp_path: Path) -> list[str]:
+    training = {"optimizer": "lazy_adam", "batch_size": 16, "epochs": 60, "learning_rate": 0.003, "validate_every": 20}
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps({"network": NETWORK, "training": {**training, "save_every": 10}}))
+    found = ["train", "bert4rec", "--data", str(data), "--workdir", str(tmp_path / "RUN"), "--config", str(config)]
+    return [*found, "--worker-timeout", "40"]
+
+
+class Processes(dict[str, subprocess.Popen]):
+    """The tasks of a cluster by name, started on free ports."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        addresses = free_addresses(len(TASKS))
+        self.cluster: dict[str, list[str]] = {}
+        for task, address in zip(TASKS, addresses, strict=True):
+            self.cluster.setdefault(task.partition(" ")[0], []).append(address)
+        self.arguments = arguments
+        for task in TASKS:
+            self.start(task)
+
+    def start(self, task: str) -> None:
+        job, _, place = task.partition(" ")
+        config = {"cluster": self.cluster, "task": {"type": job, "index": int(place or 0)}}
+        self[task] = subprocess.Popen(
+            [sys.executable, "-m", "tfrec_zoo.cli", *self.arguments],
+            cwd=ROOT,
+            env={**os.environ, "TF_CONFIG": json.dumps(config), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ended(self) -> dict[str, tuple[int, str]]:
+        return dict(zip(self, ended(list(self.values()), timeout=150), strict=True))
+
+
+def wait_for_checkpoints(run: Path, count: int) -> None:
+    deadline = time.monotonic() + 150
+    while len(list(run.glob("checkpoints/fit-*[1-9]*.ckpt"))) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_they_train_although_a_worker_is_killed_and_comes_back(
+    arguments: list[str], spec: DatasetSpec, tmp_path: Path
+) -> None:
+    run = tmp_path / "RUN"
+    processes = Processes(arguments)
+    wait_for_checkpoints(run, 1)
+    processes["worker 1"].send_signal(signal.SIGKILL)
+    processes["worker 1"].communicate()
+    assert not (run / "train.json").exists(), "it was killed in the midst of the run"
+    processes.start("worker 1")  # as a cluster does
+    for task, (status, said) in processes.ended().items():
+        assert status == 0, f"{task}: {said}"
+
+    losses = [float(row["loss"]) for row in rows(run / "history.csv")]
+    assert len(losses) == 3
+    assert losses[-1] < 0.9 * losses[0]
+    model = keras.models.load_model(run / "model.keras")
+    table = [variable for variable in model.variables if "item_embeddings" in variable.path]
+    assert len(table) == 1, "the saved model is one like any other"
+    result = json.loads((run / "train.json").read_text())
+    measured = Evaluator(model, spec, split="valid", filter_seen=True, ks=(10,))().metrics
+    assert measured["ndcg@10"] == pytest.approx(result["best_value"], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_a_server_that_dies_ends_every_process_and_the_run_goes_on_later(arguments: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "RUN"
+    processes = Processes(arguments)
+    wait_for_checkpoints(run, 2)
+    processes["ps 0"].send_signal(signal.SIGKILL)
+    died = time.monotonic()
+    outcomes = processes.ended()
+    assert time.monotonic() - died < 100
+    server = f"ps 0 ({processes.cluster['ps'][0]})"
+    status, said = outcomes["chief"]
+    assert status == 1
+    assert f"tfrec: error: {server} has gone, and with it its part of the weights" in said.splitlines()[-1]
+    for worker in ("worker 0", "worker 1"):
+        status, said = outcomes[worker]
+        assert status == 1
+        assert f"tfrec: error: the chief failed: {server} has gone" in said.splitlines()[-1]
+
+    command = [sys.executable, "-m", "tfrec_zoo.cli", "launch", "--workers", "2", "--servers", "1", "--", *arguments]
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "[chief] going on with" in again.stderr
+    assert (run / "train.json").exists()
+
+
+@pytest.mark.slow
+def test_without_workers_the_chief_gives_up_in_time(arguments: list[str], tmp_path: Path) -> None:
+    processes = Processes([*arguments[:-1], "15"])
+    wait_for_checkpoints(tmp_path / "RUN", 1)
+    for worker in ("worker 0", "worker 1"):
+        processes[worker].send_signal(signal.SIGKILL)
+    died = time.monotonic()
+    outcomes = processes.ended()
+    assert time.monotonic() - died < 60
+    assert outcomes["chief"][0] == outcomes["ps 0"][0] == 1
+    assert "no step was finished within 15 s: worker 0 (" in outcomes["chief"][1].splitlines()[-1]
+
+
+def test_a_local_copy_has_the_parts_in_one_piece(spec: DatasetSpec) -> None:
+    with partitioned(3):
+        model = get_model("bert4rec").from_spec(spec, NETWORK)
+    copy = local_copy(model)
+    assert len(copy.variables) == len(model.variables) - 2
+    copy_weights(model, copy)
+    history = np.array([[4, 6, 9, 5]], np.int32)
+    np.testing.assert_array_equal(copy.score(history), model.score(history))
