@@ -169,6 +169,30 @@ def test_the_softmax_without_known_items_is_one_over_the_other_items(problem: tu
 
 
 @pytest.mark.parametrize("known", [KNOWN, np.arange(ITEMS)[None].repeat(BATCH, 0)], ids=["some", "all"])
+def test_its_gradient_is_the_one_of_the_formula(problem: tuple, known: np.ndarray) -> None:
+    queries, targets, items, bias = problem
+    weights = tf.constant([[0.5, 2.0], [0.0, 1.0], [3.0, 0.1]])
+
+    def formula() -> tf.Tensor:
+        logits = tf.einsum("bpd,nd->bpn", queries, items) + bias
+        own = tf.one_hot(targets, ITEMS)
+        left_out = np.zeros((BATCH, ITEMS), np.float32)
+        for row in range(BATCH):
+            left_out[row, [column for column in {*known[row], *targets[row].numpy()} if column >= 0]] = 1
+        counted = own + (1 - own) * (1 - left_out[:, None])
+        return tf.math.log(tf.reduce_sum(counted * tf.exp(logits), axis=-1)) - tf.reduce_sum(own * logits, axis=-1)
+
+    gradients = []
+    for loss in (formula, lambda: catalogue.softmax(*problem, known=tf.constant(known, tf.int32))):
+        with tf.GradientTape() as tape:
+            tape.watch([queries, items, bias])
+            value = tf.reduce_sum(weights * loss())
+        gradients.append(tape.gradient(value, [queries, items, bias]))
+    for expected, ours in zip(*gradients, strict=True):
+        np.testing.assert_allclose(tf.convert_to_tensor(ours), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("known", [KNOWN, np.arange(ITEMS)[None].repeat(BATCH, 0)], ids=["some", "all"])
 def test_sampled_losses_leave_known_items_out_of_their_draws(problem: tuple, known: np.ndarray) -> None:
     queries, targets, items, bias = problem
     for loss in (catalogue.sampled_softmax, functools.partial(catalogue.gbce, calibration=0.5)):

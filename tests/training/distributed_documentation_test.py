@@ -19,16 +19,18 @@ def blocks(language: str) -> list[str]:
 
 def test_every_command_parses() -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("tfrec ")]
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         build_parser().parse_args(shlex.split(command)[1:])
 
 
-def test_the_shown_tf_config_is_valid() -> None:
-    (text,) = re.findall(r"export TF_CONFIG='(.*)'", PAGE)
-    cluster = Cluster.parse(text)
-    assert cluster is not None
-    assert cluster.addresses == ("10.0.0.1:2222", "10.0.0.2:2222")
+def test_the_shown_tf_configs_are_valid() -> None:
+    of_workers, of_servers = (Cluster.parse(text) for text in re.findall(r"export TF_CONFIG='(.*?)'", PAGE, re.DOTALL))
+    assert of_workers is not None
+    assert of_workers.addresses == ("10.0.0.1:2222", "10.0.0.2:2222")
+    assert of_servers is not None
+    assert of_servers.tasks == ("chief", "worker 0", "worker 1", "ps 0")
+    assert of_servers.is_chief
 
 
 def test_every_pod_of_the_manifest_knows_its_place() -> None:

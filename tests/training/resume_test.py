@@ -343,9 +343,22 @@ def test_a_log_of_one_user_is_one_clear_error(tmp_path: Path) -> None:
 # The real thing
 
 
+TFREC_ON_TWO_DEVICES = """
+import sys
+import tensorflow as tf
+from tfrec_zoo.cli import main
+
+device = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.slow
-def test_killed_at_five_random_moments(data: Path, spec: DatasetSpec, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tfrec_zoo.cli", "train", "bert4rec", "--data", str(data), "--refit"]
+@pytest.mark.parametrize("strategy", ["default", "mirrored"])
+def test_killed_at_ten_random_moments(strategy: str, data: Path, spec: DatasetSpec, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TFREC_ON_TWO_DEVICES, "train", "bert4rec", "--data", str(data), "--refit"]
+    command += ["--strategy", strategy]
     for key, value in {
         "network.dim": 16,
         "network.max_length": 12,
@@ -364,9 +377,9 @@ def test_killed_at_five_random_moments(data: Path, spec: DatasetSpec, tmp_path: 
     assert whole.wait(600) == 0, whole.stderr.read() if whole.stderr else ""
     refit_steps = json.loads((tmp_path / "WHOLE" / "train.json").read_text())["best_step"]
     rng, run = random.Random(11), tmp_path / "RUN"
-    # Four in the 600 steps of the fit, the fifth in the refit, each at once or some milliseconds later, so that a file
+    # Nine in the 600 steps of the fit, the tenth in the refit, each at once or some milliseconds later, so that a file
     # may be half-written.
-    moments = sorted(rng.sample(range(20, 560), 4))
+    moments = sorted(rng.sample(range(20, 560), 9))
     for name in [*(f"fit-{step:010d}" for step in moments), f"refit-{rng.randrange(1, refit_steps):010d}"]:
         process = launch(run)
         deadline = time.monotonic() + 300
@@ -382,4 +395,5 @@ def test_killed_at_five_random_moments(data: Path, spec: DatasetSpec, tmp_path: 
     _, said = last.communicate(timeout=600)
     assert last.returncode == 0
     assert b"of the refit" in said
+    assert (b"2 replicas" in said) == (strategy == "mirrored")
     assert_equal_runs(tmp_path / "WHOLE", run, spec)

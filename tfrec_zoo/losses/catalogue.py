@@ -12,6 +12,9 @@ that what most users have seen already is unlikely for everyone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 from tfrec_zoo.samplers import log_uniform
@@ -39,14 +42,15 @@ def softmax(
     Returns:
         float32 (batch, places).
     """
-    table = tf.convert_to_tensor(items)[first_row:]
-    logits = tf.einsum("bpd,nd->bpn", tf.cast(queries, tf.float32), table) + bias
+    queries, table, bias = tf.cast(queries, tf.float32), tf.convert_to_tensor(items), tf.convert_to_tensor(bias)
+    table = table[first_row:]
+    logits = tf.einsum("bpd,nd->bpn", queries, table) + bias
     if known is None:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-    own = tf.gather(logits, targets, batch_dims=2)
+    # Taken from the logits, they would cost one more gradient of all logits.
+    own = tf.reduce_sum(queries * tf.gather(table, targets), axis=-1) + tf.gather(bias, targets)
     excluded = mark_columns(tf.concat([known, targets], axis=1), table.shape[0])
-    others = tf.where(excluded[:, None], logits.dtype.min, logits)
-    return tf.math.softplus(tf.reduce_logsumexp(others, axis=-1) - own)
+    return _softmax_beside(logits, own, excluded)
 
 
 def sampled_softmax(
@@ -130,6 +134,33 @@ def gbce(
     own, other = _logits(queries, targets, drawn, items, bias, first_row)
     wrong = tf.where(_is_negative(drawn, targets, known), tf.math.softplus(other), 0.0)
     return (power * tf.math.softplus(-own) + tf.reduce_sum(wrong, axis=-1)) / (negatives + 1.0)
+
+
+@tf.custom_gradient
+def _softmax_beside(logits: tf.Tensor, own: tf.Tensor, excluded: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+    """-log(exp(own) / (exp(own) + sum(exp(logits)))), the sum over the columns that are not excluded.
+
+    Automatic differentiation would walk the logits twice as often, which is most of what the loss costs.
+
+    Args:
+        logits: float32 (batch, places, catalog_size).
+        own: float32 (batch, places).
+        excluded: bool (batch, catalog_size).
+
+    Returns:
+        float32 (batch, places).
+    """
+    others = tf.where(excluded[:, None], logits.dtype.min, logits)
+    largest = tf.reduce_max(others, axis=-1, keepdims=True)
+    shares = tf.exp(others - largest)
+    total = tf.reduce_sum(shares, axis=-1, keepdims=True)
+    odds = (largest + tf.math.log(total))[..., 0] - own
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
+        of_odds = tf.sigmoid(odds) * upstream
+        return shares * (of_odds[..., None] / total), -of_odds, None
+
+    return tf.math.softplus(odds), gradient
 
 
 def _logits(

@@ -77,7 +77,7 @@ class Trainer:
         where.check_batch_size(config.batch_size)
         by_file = config.sharding == "file" or (config.sharding == "auto" and not is_small(spec))
         self._part = Part(where.worker, where.workers) if by_file else WHOLE
-        self._compiled, self._saved_at, self._since = False, 0, 0.0
+        self._warm, self._saved_at, self._since = False, 0, 0.0
         self._recent_losses: list[Any] = []
         rows, own = config.batch_size // where.replicas, self._part.count > 1
         self._step = where.replicate(model.train_step, self.batches().element_spec, rows, own=own)
@@ -179,6 +179,7 @@ class Trainer:
         """Trains up to `steps` steps; yields after every epoch, the last of which may be short."""
         result = state.result
         self._since, self._saved_at = time.perf_counter(), result.steps
+        self._warm = False  # the first step, which compiles and fills the pipeline, has no say in the speed
         if not result.steps:
             self._save(state)  # a run has a checkpoint from its first step on
         batches = explained(self.batches(result.steps), self.spec)
@@ -219,11 +220,11 @@ class Trainer:
         ready = time.perf_counter()
         logs = self._step(batch)
         result.steps += 1
-        if self._compiled:
+        if self._warm:
             result.training_seconds += time.perf_counter() - start
             result.data_wait_seconds += ready - start
             result.records += self.config.batch_size
-        self._compiled = True
+        self._warm = True
         return logs
 
     def _whole_step(self, batch: Any) -> None:
