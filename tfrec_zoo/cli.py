@@ -149,7 +149,7 @@ def _synth(args: argparse.Namespace) -> int:
 def _movielens(args: argparse.Namespace) -> int:
     from tfrec_zoo.data.movielens import movielens
 
-    result = movielens(args.variant, args.output, args.source)
+    result = movielens(args.variant, args.output, args.source, domains=args.domains)
     if args.json != "-":
         counts = "{interactions:,} interactions of {users:,} users, {items:,} items".format_map(result)
         print(f"{counts}  {'  '.join(result['files'])}")

@@ -57,6 +57,13 @@ def movielens(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variant", required=True, choices=("100k", "1m", "20m"), help="number of ratings")
     parser.add_argument("--output", required=True, metavar="DIR", help="where the CSVs go")
     parser.add_argument("--source", metavar="FILE", help="the archive or its folder (default: it is downloaded)")
+    parser.add_argument(
+        "--domains",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        help="2: also the log as two domains, halves of the genres, and the users' gender and age band (default: 1)",
+    )
     json(parser)
 
 

@@ -5,6 +5,8 @@ Harper and Konstan, "The MovieLens Datasets: History and Context", TiiS 2015; ht
     interactions.csv   user_id,item_id,rating,timestamp
     items.csv          item_id,movie_title,release_year,class     class: genres, separated by spaces
     users.csv          user_id,age,gender,occupation,zip_code     1m: age and occupation are GroupLens's codes
+
+On request also as two domains with common users (movielens_domains.py).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrec_zoo.data.movielens_archive import BASE_ADDRESS, Archive, downloaded, md5_of
+from tfrec_zoo.data.movielens_domains import split_domains
 from tfrec_zoo.errors import ConfigError, DataError
 
 LICENCE = (
@@ -59,6 +62,7 @@ def movielens(
     output: str | os.PathLike[str],
     source: str | os.PathLike[str] | None = None,
     *,
+    domains: int = 1,
     base_address: str = BASE_ADDRESS,
     progress: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
 ) -> dict[str, Any]:
@@ -68,6 +72,7 @@ def movielens(
         variant: "100k", "1m" or "20m".
         output: Directory of the CSVs; made where it is missing.
         source: The archive or the folder that it was unpacked into; default: it is downloaded and checked.
+        domains: 2 adds source.csv, target.csv and profiles.csv: two halves of the genres, for transfer between them.
         base_address: Where to download from.
         progress: Told what is going on, a line at a time.
 
@@ -75,11 +80,13 @@ def movielens(
         "variant", the numbers of "interactions", "items" and "users", and "files", the paths of the CSVs.
 
     Raises:
-        ConfigError: An unknown variant.
+        ConfigError: An unknown variant, or another number of domains.
         DataError: No network, a wrong checksum, an archive that is damaged or another, or a row that is none.
     """
     if variant not in VARIANTS:
         raise ConfigError(f"no MovieLens variant {variant!r}; there are {', '.join(VARIANTS)}.")
+    if domains not in (1, 2):
+        raise ConfigError(f"there are 1 or 2 domains, not {domains}.")
     chosen, folder = VARIANTS[variant], Path(output)
     made = not folder.exists()
     try:
@@ -92,6 +99,10 @@ def movielens(
                 if path.is_file() and md5_of(path) != chosen.md5:
                     progress(f"{path} has another checksum than GroupLens's {chosen.archive}; reading it all the same")
             result = _write_all(Archive(path, chosen.encoding), variant, folder, progress)
+        if domains == 2:
+            for name, rows in split_domains(folder).items():
+                progress(f"{name}: {rows:,} rows")
+                result["files"].append(str(folder / name))
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error}") from error
     finally:
