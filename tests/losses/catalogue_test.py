@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfrec_zoo.losses import catalogue
+from tfrec_zoo.losses.chunked_softmax import chunked_softmax
 
 BATCH, PLACES, DIM, ITEMS = 3, 2, 5, 50
 SEED = tf.constant([0, 0])
@@ -166,6 +167,28 @@ def test_the_softmax_without_known_items_is_one_over_the_other_items(problem: tu
         left = [column for column in range(ITEMS) if column not in left_out]
         expected = np.log(np.exp(logits[row, place, left]).sum()) - logits[row, place, target]
         assert losses[row, place] == pytest.approx(expected, rel=1e-4)
+
+
+LOSSES = {
+    "softmax": catalogue.softmax,
+    "chunked_softmax": functools.partial(chunked_softmax, chunk_logits=60),
+    "sampled_softmax": functools.partial(catalogue.sampled_softmax, negatives=500, seed=SEED),
+    "gbce": functools.partial(catalogue.gbce, negatives=500, calibration=0.75, seed=SEED),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("known", [None, KNOWN], ids=["all", "without known"])
+def test_a_place_without_a_target_leaves_nothing_out_of_the_negatives(
+    problem: tuple, name: str, known: np.ndarray | None
+) -> None:
+    """Column 0, the most frequent item, is where a clipped number of such a place would point."""
+    queries, targets, items, bias = problem
+    targets = tf.where([[True, False]], tf.maximum(targets, 1), -4)
+    alone = LOSSES[name](queries[:, :1], targets[:, :1], items, bias, known=known)
+    beside = LOSSES[name](queries, targets, items, bias, known=known)
+    np.testing.assert_allclose(beside[:, :1], alone, rtol=1e-5)
+    assert np.isfinite(beside).all()
 
 
 @pytest.mark.parametrize("known", [KNOWN, np.arange(ITEMS)[None].repeat(BATCH, 0)], ids=["some", "all"])

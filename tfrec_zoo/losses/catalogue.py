@@ -8,6 +8,9 @@ is sparse. Losses are computed in float32.
 Each can leave a row's known items out of its negatives. A ranking that filters seen items never compares the target
 with them, and a model that reads only a part of a history cannot tell them apart: counted as negatives, they teach it
 that what most users have seen already is unlikely for everyone.
+
+Places without a target have a negative number there. Their loss is a number without meaning, for a weight of 0; they
+leave nothing out of the negatives of others.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ def softmax(
 
     Args:
         queries: float (batch, places, dim).
-        targets: int32 (batch, places), columns 0 to catalog_size - 1.
+        targets: int32 (batch, places), columns 0 to catalog_size - 1; negative numbers stand for none.
         items: float32 (first_row + catalog_size, dim).
         bias: float32 (catalog_size,).
         known: int32 (batch, m), columns that are no negatives of the row's targets; negative numbers stand for none.
@@ -44,11 +47,11 @@ def softmax(
     """
     queries, table, bias = tf.cast(queries, tf.float32), tf.convert_to_tensor(items), tf.convert_to_tensor(bias)
     table = table[first_row:]
-    logits = tf.einsum("bpd,nd->bpn", queries, table) + bias
+    logits, columns = tf.einsum("bpd,nd->bpn", queries, table) + bias, tf.maximum(targets, 0)
     if known is None:
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(columns, logits)
     # Taken from the logits, they would cost one more gradient of all logits.
-    own = tf.reduce_sum(queries * tf.gather(table, targets), axis=-1) + tf.gather(bias, targets)
+    own = tf.reduce_sum(queries * tf.gather(table, columns), axis=-1) + tf.gather(bias, columns)
     excluded = mark_columns(tf.concat([known, targets], axis=1), table.shape[0])
     return _softmax_beside(logits, own, excluded)
 
@@ -70,7 +73,7 @@ def sampled_softmax(
 
     Args:
         queries: float (batch, places, dim).
-        targets: int32 (batch, places), columns 0 to catalog_size - 1.
+        targets: As in `softmax`.
         items: float32 (first_row + catalog_size, dim).
         bias: float32 (catalog_size,).
         negatives: Draws, with replacement.
@@ -111,7 +114,7 @@ def gbce(
 
     Args:
         queries: float (batch, places, dim).
-        targets: int32 (batch, places), columns 0 to catalog_size - 1.
+        targets: As in `softmax`.
         items: float32 (first_row + catalog_size, dim).
         bias: float32 (catalog_size,).
         negatives: Draws that the batch shares, with replacement; those that are the target itself do not count.
@@ -177,7 +180,7 @@ def _logits(
     def rows(columns: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.nn.embedding_lookup(items, columns + first_row), tf.nn.embedding_lookup(bias, columns)
 
-    (right, right_bias), (wrong, wrong_bias) = rows(targets), rows(drawn)
+    (right, right_bias), (wrong, wrong_bias) = rows(tf.maximum(targets, 0)), rows(drawn)
     return tf.reduce_sum(queries * right, axis=-1) + right_bias, tf.einsum("bpd,nd->bpn", queries, wrong) + wrong_bias
 
 

@@ -29,7 +29,7 @@ def chunked_softmax(
 
     Args:
         queries: float (batch, places, dim).
-        targets: int32 (batch, places), columns 0 to catalog_size - 1.
+        targets: int32 (batch, places), columns 0 to catalog_size - 1; negative numbers stand for none.
         items: float32 (first_row + catalog_size, dim); its gradient is dense.
         bias: float32 (catalog_size,).
         known: As in `catalogue.softmax`.
@@ -41,7 +41,8 @@ def chunked_softmax(
     """
     excluded = None if known is None else tf.concat([known, targets], axis=1)
     queries, table, bias = tf.cast(queries, tf.float32), tf.convert_to_tensor(items), tf.convert_to_tensor(bias)
-    own, others = _own_and_partition(queries, table, bias, targets, excluded, first_row, chunk_logits)
+    columns = tf.maximum(targets, 0)
+    own, others = _own_and_partition(queries, table, bias, columns, excluded, first_row, chunk_logits)
     return others - own if known is None else tf.math.softplus(others - own)
 
 

@@ -127,8 +127,7 @@ class SequenceRecommender(Recommender):
     ) -> tf.Tensor:
         c = self.config
         queries = self.projection.queries(self._hidden(inputs, training, patches))
-        # Places without a target hold PAD; their weight is 0, their column just has to exist.
-        columns = tf.maximum(targets - FIRST_ITEM_ID, 0)
+        columns = targets - FIRST_ITEM_ID  # negative at places without a target, which hold PAD
         known = inputs["known"] - FIRST_ITEM_ID if c.exclude_known else None
         table, bias = self.backbone.embedding.item_embeddings, self.projection.bias.value
         shared: dict[str, Any] = {"known": known, "first_row": FIRST_ITEM_ID}
