@@ -145,3 +145,12 @@ def test_a_step_that_overflows_is_left_out_and_the_scale_halved(spec: DatasetSpe
     _, weights = trained(model, inputs(model, spec), 1)
     assert all(np.isfinite(weight).all() for weight in weights)
     assert (weights[0] != before[0]).any()
+
+
+@MODELS
+def test_an_untrained_model_knows_what_is_popular(model_class: type[Recommender], spec: DatasetSpec) -> None:
+    bias = model_class.from_spec(spec, CONFIG).projection.bias.numpy()
+    counts = np.array(spec.item_counts)
+    np.testing.assert_allclose(bias[0] - bias[-1], np.log((1 + counts[0]) / (1 + counts[-1])), rtol=1e-5)
+    assert abs(bias.mean()) < 1e-5
+    assert len(np.unique(bias)) == len(np.unique(counts)) > 1

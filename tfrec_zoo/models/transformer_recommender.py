@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import keras
+import numpy as np
 import pydantic
 import tensorflow as tf
 
 from tfrec_zoo.backbones.transformer import TransformerBackbone
 from tfrec_zoo.config import Config
-from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
+from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.layers.catalog_projection import CatalogProjection
 from tfrec_zoo.layers.item_table import variables_of, whole
 from tfrec_zoo.layers.patching import Patches
@@ -100,6 +101,21 @@ class SequenceRecommender(Recommender):
         self.backbone.build((None, c.max_length))
         self.projection.build((None, c.dim))
         self.built = True
+
+    @classmethod
+    def from_spec(
+        cls, spec: DatasetSpec, config: Config | Mapping[str, Any] | None = None, dtype: str | None = None
+    ) -> Recommender:
+        """As of every model; the bias of an item begins with the logarithm of its train interactions.
+
+        What is popular is then known from the first step. The bias is as slow as the learning rate, and the vectors
+        would have to say it for hundreds of steps.
+        """
+        model = super().from_spec(spec, config, dtype)
+        assert isinstance(model, SequenceRecommender)
+        popularity = np.log1p(np.asarray(spec.item_counts, np.float32))
+        model.projection.bias.assign(popularity - popularity.mean())
+        return model
 
     def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         inputs, targets, weights = self.training_task(batch)
