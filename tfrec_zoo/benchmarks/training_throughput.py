@@ -55,7 +55,8 @@ def run(
         data: A dataset directory; default: synthetic logs, `tfrec synth`'s defaults up to length 50, and 6,000 users
             with 150 to 250 of 3,400 items beyond; and the short histories.
         lengths: Values of network.max_length.
-        steps: Steps a round; the first of each, which compiles or fills the pipeline, does not count.
+        steps: Steps a round at length 50, fewer at longer ones; the first of each, which compiles or fills the
+            pipeline, does not count.
         rounds: Rounds, of which the median counts.
 
     Returns:
@@ -77,6 +78,7 @@ def _rows(
     log: str, spec: DatasetSpec, length: int, makers: Sequence[Callable[..., Way]], steps: int, rounds: int
 ) -> list[dict[str, Any]]:
     ways = [make(spec, length) for make in makers]
+    steps = max(2, steps * LENGTHS[0] // max(length, LENGTHS[0]))
     for _ in range(rounds):
         for way in ways:
             way.figures.append(way.measure(steps))
