@@ -80,7 +80,9 @@ def test_diverse_lists_hold_no_seen_and_no_repeated_item(exported: Path, tuned: 
     other = session("recommend_diverse", history=history[::-1], seed=[2, 5])
     assert one["item_ids"] == padded["item_ids"]
     assert one["item_ids"][1] == other["item_ids"][0], "a row depends on its own seed alone"
-    assert one["item_ids"][0] != other["item_ids"][1], "another seed, another list"
+    # The run was trained for a moment and ranks almost by popularity: two seeds alone may agree.
+    many = session("recommend_diverse", history=history[:1] * 20, seed=list(range(20)))["item_ids"]
+    assert len({tuple(row) for row in many}) > 1, "other seeds, other lists"
     for row, seen in zip(one["item_ids"], history, strict=True):
         found = [item for item in row if item]
         assert len(found) == len(set(found)) == 10

@@ -36,7 +36,7 @@ def new_model(case: str, spec: DatasetSpec) -> Recommender:
         model.compile(keras.optimizers.SGD(0.03), keras.optimizers.SGD(0.015, momentum=0.9))
         return model
     model = Bert4Rec.from_spec(spec, NETWORK)
-    model.compile(keras.optimizers.Adam(1e-2) if case == "adam" else keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.Adam(1e-2) if case == "adam" else keras.optimizers.SGD(0.03))
     model.optimizer.build(model.trainable_variables)
     return model
 
