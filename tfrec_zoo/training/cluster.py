@@ -17,6 +17,9 @@ from typing import Any
 
 from tfrec_zoo.errors import ConfigError
 
+RUN_AGAIN = "Run the same command on every machine again: it goes on from the last checkpoint."
+"""The advice of every error that ends all processes of a run."""
+
 _JOBS = ("chief", "worker", "ps")
 _ADVICE = (
     'It looks like {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}; docs/'

@@ -22,13 +22,13 @@ import tensorflow as tf
 
 from tfrec_zoo.errors import TrainingError
 from tfrec_zoo.models.recommender import Recommender
-from tfrec_zoo.training.cluster import Cluster
+from tfrec_zoo.training.cluster import RUN_AGAIN, Cluster
 
 PARTS_OF_A_SERVER = 2
 """Parts of an item table on each server, which it reads side by side."""
 
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
-_AGAIN = "Run the same command on every machine again: it goes on from the last checkpoint."
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+"""What TensorFlow raises when another process has gone."""
 
 
 def start_server(cluster: Cluster) -> tf.distribute.Server:
@@ -106,7 +106,7 @@ class Coordinator:
                     if task.startswith("worker")
                 ]
                 who = f"{', '.join(workers)} have gone, or hang"
-                raise TrainingError(f"no step was finished within {self._timeout:g} s: {who}. {_AGAIN}")
+                raise TrainingError(f"no step was finished within {self._timeout:g} s: {who}. {RUN_AGAIN}")
         if errors:
             raise errors[0]
 
@@ -119,11 +119,11 @@ class Coordinator:
         """
         try:
             yield
-        except _LOST as error:
+        except LOST as error:
             named = {f"ps {place}" for place in re.findall(r"/job:ps/replica:\d+/task:(\d+)", str(error))}
             lost = [self._cluster.describe(index) for index, task in enumerate(self._cluster.tasks) if task in named]
             who = ", ".join(lost) or "a parameter server"
-            raise TrainingError(f"{who} has gone, and with it its part of the weights. {_AGAIN}") from error
+            raise TrainingError(f"{who} has gone, and with it its part of the weights. {RUN_AGAIN}") from error
 
 
 class PendingLogs:

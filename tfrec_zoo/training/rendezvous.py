@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfrec_zoo.errors import TrainingError
-from tfrec_zoo.training.cluster import Cluster
+from tfrec_zoo.training.cluster import RUN_AGAIN, Cluster
 
 _LONGEST_LINE = 2**20
 _PAUSE_SECONDS = 0.2
@@ -85,8 +85,7 @@ class Meeting:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a machine that is off says nothing
             said = _read_line(connection, None)
             if said is None or "end" not in said:
-                again = "Run the same command on every machine again: it goes on from the last checkpoint."
-                raise TrainingError(f"the {chief} has gone. {again}")
+                raise TrainingError(f"the {chief} has gone. {RUN_AGAIN}")
             if said["end"]:
                 raise TrainingError(f"the {chief} failed: {said['end']}")
 

@@ -31,8 +31,8 @@ from tfrec_zoo.errors import ConfigError, TrainingError
 from tfrec_zoo.layers import item_table
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.training import parameter_servers
-from tfrec_zoo.training.cluster import Cluster
-from tfrec_zoo.training.parameter_servers import Coordinator
+from tfrec_zoo.training.cluster import RUN_AGAIN, Cluster
+from tfrec_zoo.training.parameter_servers import LOST, Coordinator
 
 AUTO, DEFAULT, MIRRORED, MULTIWORKER, PARAMETER_SERVER = STRATEGIES = (
     "auto",
@@ -48,9 +48,6 @@ WORKER_TIMEOUT = 60.0
 """Seconds without a sign of life after which a worker counts as gone."""
 
 _SECONDS_TO_TELL = 2.0
-
-_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError, tf.errors.CancelledError)
-_AGAIN = "Run the same command on every machine again: it goes on from the last checkpoint."
 
 
 def choose(name: str, cluster: Cluster | None) -> str:
@@ -257,7 +254,7 @@ class Distribution:
             yield
         except BaseException as error:
             said = " ".join(str(error).split())
-            if isinstance(error, tf.errors.OpError) and (isinstance(error, _LOST) or "ollective" in said):
+            if isinstance(error, tf.errors.OpError) and (isinstance(error, LOST) or "ollective" in said):
                 raise TrainingError(self._explain(said)) from error
             self._tell(f"{type(error).__name__}: {error}")
             raise
@@ -300,7 +297,7 @@ class Distribution:
         reported = re.search(r"Error reported from /job:\w+/task:\d+: (\w+: .*?)(?: The error could be from|$)", said)
         if reported and "heartbeat" not in said:
             return f"{who} failed: {reported[1]}"
-        return f"{who} has gone (no sign of life within {self.timeout:g} s, or its connection broke). {_AGAIN}"
+        return f"{who} has gone (no sign of life within {self.timeout:g} s, or its connection broke). {RUN_AGAIN}"
 
 
 def mirrored() -> tf.distribute.Strategy:
