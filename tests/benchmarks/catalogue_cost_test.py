@@ -12,6 +12,16 @@ def test_a_row_says_what_a_step_costs() -> None:
     assert 0 < row["added_mib"] < row["peak_rss_mib"]
 
 
+@pytest.mark.slow
+def test_a_step_with_the_chunked_softmax_needs_a_fifth_of_the_memory() -> None:
+    """Of what the full one adds to model and optimizer: the gradient of the table, and little else."""
+    full, chunked = (
+        _in_a_process(Case(loss=loss, items=1_000_000, batch_size=64, masks=8), steps=1)
+        for loss in ("softmax", "chunked_softmax")
+    )
+    assert chunked["added_mib"] <= full["added_mib"] / 5
+
+
 def test_the_rows_hold_every_size_with_dense_adam_beside_the_lazy_one() -> None:
     every = cases(SIZES)
     for optimizer in ("adam", "lazy_adam", "row_wise_adagrad"):

@@ -1,12 +1,24 @@
 """A table in parts is the table: the same rows, the same gradient, shared out in ranges."""
 
+import functools
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrec_zoo.layers.item_table import add_item_table, look_up, partitioned, variables_of, whole
+from tfrec_zoo.layers.item_table import (
+    LookUp,
+    add_item_table,
+    look_up,
+    look_ups_and_whole,
+    partitioned,
+    variables_of,
+    whole,
+)
 from tfrec_zoo.losses import catalogue
+from tfrec_zoo.losses.chunked_softmax import chunked_softmax
 
 
 def make_table(catalog_size: int, parts: int) -> list[keras.Variable]:
@@ -51,3 +63,31 @@ def test_there_is_one_variable_unless_told_otherwise_and_never_an_empty_part() -
     with partitioned(100):
         assert len(add_item_table(keras.layers.Layer(), 5, 2)) == 9
     assert add_item_table(keras.layers.Layer(), 5, 2).shape == (9, 2)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_look_ups_beside_the_whole_have_the_gradient_of_both(parts: int, in_graph: bool) -> None:
+    table = make_table(13, parts)
+    ids, targets = tf.constant([[4, 9, 4], [16, 4, 0]]), tf.constant([[1, 12, 12], [4, 4, 0]])
+    variables = [variable.value for variable in table] if parts > 1 else [table.value]
+
+    def gradients(read: Callable[[], tuple[LookUp, tf.Tensor]]) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            rows_of, items = read()
+            loss = tf.square(chunked_softmax(rows_of(ids, "float32"), targets, items, tf.zeros(13), first_row=4))
+        return [tf.convert_to_tensor(part) for part in tape.gradient(loss, variables)]
+
+    run = tf.function(gradients) if in_graph else gradients
+    found = run(lambda: look_ups_and_whole(table))
+    expected = run(lambda: (functools.partial(look_up, table), whole(table)))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_without_look_ups_the_gradient_is_that_of_the_whole() -> None:
+    table = make_table(13, 1)
+    with tf.GradientTape() as tape:
+        _, items = look_ups_and_whole(table)
+        loss = tf.reduce_sum(tf.square(items))
+    np.testing.assert_allclose(tape.gradient(loss, table.value), 2 * whole(table), rtol=1e-6)

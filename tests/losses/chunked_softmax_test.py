@@ -38,6 +38,18 @@ def test_loss_and_gradients_are_those_of_the_full_softmax(known: np.ndarray | No
     assert (chunked[2][:RESERVED] == 0).all()
 
 
+def test_rows_may_be_read_from_where_they_are_stored() -> None:
+    known = tf.constant(KNOWN, tf.int32)
+
+    def stored(queries, targets, table, *rest, **options) -> tf.Tensor:
+        return chunked_softmax(queries, targets, tf.convert_to_tensor(table), *rest, stored=table, **options)
+
+    options = {"chunk_logits": 7 * BATCH * PLACES}
+    expected = loss_and_gradients(chunked_softmax, known, **options)
+    for one, other in zip(loss_and_gradients(stored, known, **options), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_large_logits_stay_finite() -> None:
     queries, items = tf.constant([[[300.0]]]), tf.constant([[1.0], [-1.0], [0.5]])
     losses = chunked_softmax(queries, tf.constant([[1]]), items, tf.zeros(3), chunk_logits=1)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrec_zoo.sparse_gradients import add_up_rows
 from tfrec_zoo.training import lazy_updates
 from tfrec_zoo.training.lazy_adam import LazyAdam
 from tfrec_zoo.training.row_wise_adagrad import RowWiseAdagrad
-from tfrec_zoo.training.sparse_gradients import add_up_rows
 from tfrec_zoo.training.strategy import mirrored
 from tfrec_zoo.training.summed_gradients import SGD, Adam
 

@@ -8,6 +8,7 @@ import keras
 from tfrec_zoo.dataset_spec import PAD
 from tfrec_zoo.layers.dilated_residual_block import DilatedResidualBlock
 from tfrec_zoo.layers.item_embedding import ItemEmbedding
+from tfrec_zoo.layers.item_table import LookUp
 from tfrec_zoo.layers.patching import Patches
 
 
@@ -29,6 +30,7 @@ class DilatedConvBackbone(keras.layers.Layer):
     Call args:
         item_ids: int (batch, length), right-aligned.
         patches: As many as `patch_places`, None where there is none; default: none at all.
+        look_up: As of the embedding.
 
     Returns:
         float (batch, length, dim); zeros at PAD.
@@ -81,9 +83,11 @@ class DilatedConvBackbone(keras.layers.Layer):
         for block in self.blocks:
             block.build((*input_shape, self.dim))
 
-    def call(self, item_ids: Any, patches: Patches | None = None, training: bool | None = None) -> Any:
+    def call(
+        self, item_ids: Any, patches: Patches | None = None, look_up: LookUp | None = None, training: bool | None = None
+    ) -> Any:
         real = item_ids != PAD
-        hidden = self.embedding(item_ids, training=training)
+        hidden = self.embedding(item_ids, look_up=look_up, training=training)
         first = 0
         for block in self.blocks:
             last = first + len(block.patch_places)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfrec_zoo.dataset_spec import PAD
+from tfrec_zoo.layers.item_table import LookUp
 from tfrec_zoo.layers.patching import Patches
 from tfrec_zoo.layers.sequence_embedding import SequenceEmbedding
 from tfrec_zoo.layers.transformer_block import TransformerBlock
@@ -27,6 +28,7 @@ class TransformerBackbone(keras.layers.Layer):
     Call args:
         item_ids: int (batch, length), right-aligned, length at most `max_length`. No item attends to PAD.
         patches: As many as `patch_places`, None where there is none; default: none at all.
+        look_up: As of the embedding.
 
     Returns:
         float (batch, length, dim); arbitrary at PAD.
@@ -71,12 +73,14 @@ class TransformerBackbone(keras.layers.Layer):
         for block in self.blocks:
             block.build((*input_shape, self.dim))
 
-    def call(self, item_ids: Any, patches: Patches | None = None, training: bool | None = None) -> Any:
+    def call(
+        self, item_ids: Any, patches: Patches | None = None, look_up: LookUp | None = None, training: bool | None = None
+    ) -> Any:
         attends = (item_ids != PAD)[:, None, :]
         if self.causal:
             columns = ops.arange(ops.shape(item_ids)[1])
             attends = attends & (columns[None, :] <= columns[:, None])[None]
-        hidden = self.embedding(item_ids, training=training)
+        hidden = self.embedding(item_ids, look_up=look_up, training=training)
         first = 0
         for block in self.blocks:
             last = first + len(block.patch_places)

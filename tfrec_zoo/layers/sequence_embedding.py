@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfrec_zoo.layers.item_table import add_item_table, look_up
+from tfrec_zoo.layers.item_table import LookUp, add_item_table, look_up
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
@@ -20,6 +20,7 @@ class SequenceEmbedding(keras.layers.Layer):
 
     Call args:
         item_ids: int (batch, length), right-aligned, length at most `max_length`.
+        look_up: Takes rows of the item table, as `item_table.look_up` does; default: from the layer's own.
 
     Returns:
         float (batch, length, dim). What stands at PAD is arbitrary: the layers above mask it.
@@ -43,12 +44,15 @@ class SequenceEmbedding(keras.layers.Layer):
         )
         self._norm.build((*input_shape, self.dim))
 
-    def call(self, item_ids: Any, training: bool | None = None) -> Any:
+    def call(self, item_ids: Any, look_up: LookUp | None = None, training: bool | None = None) -> Any:
         length = item_ids.shape[1] or ops.shape(item_ids)[1]
         # Row 0 belongs to the newest column.
         positions = ops.flip(self.position_embeddings[:length], axis=0)
-        summed = look_up(self.item_embeddings, item_ids, self.compute_dtype) + positions
-        return self._dropout(self._norm(summed), training=training)
+        rows = (look_up or self._look_up)(item_ids, self.compute_dtype)
+        return self._dropout(self._norm(rows + positions), training=training)
+
+    def _look_up(self, item_ids: Any, dtype: str) -> Any:
+        return look_up(self.item_embeddings, item_ids, dtype)
 
     def get_config(self) -> dict[str, Any]:
         own = {"catalog_size": self.catalog_size, "max_length": self.max_length}

@@ -20,6 +20,7 @@ def chunked_softmax(
     bias: tf.Tensor | tf.Variable,
     known: tf.Tensor | None = None,
     first_row: int = 0,
+    stored: tf.Variable | None = None,
     chunk_logits: int = _CHUNK_LOGITS,
 ) -> tf.Tensor:
     """`catalogue.softmax`, equal in value and gradient, for catalogues whose logits do not fit into memory.
@@ -34,6 +35,8 @@ def chunked_softmax(
         bias: float32 (catalog_size,).
         known: As in `catalogue.softmax`.
         first_row: Row of the table where column 0 is.
+        stored: The variable whose value `items` is. Rows are then read from there: TensorFlow copies a variable that is
+            read as a whole once rows of it were looked up, and this copy need not be kept for the gradient.
         chunk_logits: Logits that are in memory at a time.
 
     Returns:
@@ -42,7 +45,7 @@ def chunked_softmax(
     excluded = None if known is None else tf.concat([known, targets], axis=1)
     queries, table, bias = tf.cast(queries, tf.float32), tf.convert_to_tensor(items), tf.convert_to_tensor(bias)
     columns = tf.maximum(targets, 0)
-    own, others = _own_and_partition(queries, table, bias, columns, excluded, first_row, chunk_logits)
+    own, others = _own_and_partition(queries, table, bias, columns, excluded, first_row, stored, chunk_logits)
     return others - own if known is None else tf.math.softplus(others - own)
 
 
@@ -53,6 +56,7 @@ def _own_and_partition(
     targets: tf.Tensor,
     excluded: tf.Tensor | None,
     first_row: int,
+    stored: tf.Variable | None,
     chunk_logits: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The targets' logits, and log(sum(exp(logits))) of the columns not excluded: float32 (batch, places) each."""
@@ -60,13 +64,19 @@ def _own_and_partition(
     places = tf.shape(queries)[:2]
     width = tf.clip_by_value(chunk_logits // tf.maximum(tf.reduce_prod(places), 1), 1, catalog_size)
 
+    def rows_of(columns: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+        if stored is None:
+            return tf.gather(table, first_row + columns)
+        # By its handle, which no tape watches: the gradient is that of the table.
+        return tf.raw_ops.ResourceGather(resource=stored.handle, indices=first_row + columns, dtype=stored.dtype)
+
     def more_columns(begin: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
         return begin < catalog_size
 
     def chunk(begin: tf.Tensor, queries: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """Logits of a chunk of columns, and their rows of the table."""
         end = tf.minimum(begin + width, catalog_size)
-        rows = table[first_row + begin : first_row + end]
+        rows = rows_of(tf.range(begin, end), table)
         logits = tf.einsum("bpd,nd->bpn", queries, rows) + bias[begin:end]
         if excluded is not None:
             logits = tf.where(mark_columns(excluded - begin, end - begin)[:, None], logits.dtype.min, logits)
@@ -85,7 +95,7 @@ def _own_and_partition(
         start = (0, tf.fill(places, tf.float32.min), tf.zeros(places))
         _, largest, total = tf.while_loop(more_columns, add, start, parallel_iterations=1)
         partition = largest + tf.math.log(total)
-        own = tf.reduce_sum(queries * tf.gather(table, targets + first_row), axis=-1) + tf.gather(bias, targets)
+        own = tf.reduce_sum(queries * rows_of(targets, table), axis=-1) + tf.gather(bias, targets)
 
         def gradient(of_own: tf.Tensor, of_partition: tf.Tensor) -> tuple[tf.Tensor, ...]:
             flat = tf.reshape(queries, (-1, table.shape[1]))
@@ -104,7 +114,8 @@ def _own_and_partition(
                 to_bias = tf.raw_ops.InplaceUpdate(x=to_bias, i=columns, v=tf.reduce_sum(share, axis=0))
                 return begin + width, to_queries + tf.matmul(share, rows), to_table, to_bias
 
-            empty = [tf.raw_ops.Empty(shape=tf.shape(value), dtype=tf.float32, init=True) for value in (table, bias)]
+            with tf.control_dependencies([partition]):  # or a graph would allocate them before the first loop
+                empty = [tf.raw_ops.Empty(shape=tf.shape(like), dtype=tf.float32, init=True) for like in (table, bias)]
             start = (0, tf.zeros_like(flat), *empty)
             _, to_queries, to_table, to_bias = tf.while_loop(more_columns, walk, start, parallel_iterations=1)
             shapes = zip((to_queries, to_table, to_bias), (queries, table, bias), strict=True)

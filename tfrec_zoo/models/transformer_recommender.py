@@ -14,7 +14,7 @@ from tfrec_zoo.backbones.transformer import TransformerBackbone
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.layers.catalog_projection import CatalogProjection
-from tfrec_zoo.layers.item_table import variables_of, whole
+from tfrec_zoo.layers.item_table import LookUp, look_ups_and_whole, variables_of, whole
 from tfrec_zoo.layers.patching import Patches
 from tfrec_zoo.losses import catalogue
 from tfrec_zoo.losses.chunked_softmax import chunked_softmax
@@ -142,15 +142,18 @@ class SequenceRecommender(Recommender):
         self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool, patches: Patches | None = None
     ) -> tf.Tensor:
         c = self.config
-        queries = self.projection.queries(self._hidden(inputs, training, patches))
         columns = targets - FIRST_ITEM_ID  # negative at places without a target, which hold PAD
         known = inputs["known"] - FIRST_ITEM_ID if c.exclude_known else None
         table, bias = self.backbone.embedding.item_embeddings, self.projection.bias.value
         shared: dict[str, Any] = {"known": known, "first_row": FIRST_ITEM_ID}
+        if c.loss == "chunked_softmax":
+            look_up, items = look_ups_and_whole(table)
+            queries = self.projection.queries(self._hidden(inputs, training, patches, look_up))
+            stored = None if isinstance(table, list) else table.value
+            return chunked_softmax(queries, columns, items, bias, stored=stored, **shared)
+        queries = self.projection.queries(self._hidden(inputs, training, patches))
         if c.loss == "softmax":
             return catalogue.softmax(queries, columns, whole(table), bias, **shared)
-        if c.loss == "chunked_softmax":
-            return chunked_softmax(queries, columns, whole(table), bias, **shared)
         # The variables themselves: the sampled losses read a few of their rows, and their gradient is sparse.
         items = variables_of(table)
         seed, negatives = tf.cast(self._negative_seeds.next(), tf.int32), c.negatives_of(self.catalog_size)
@@ -170,9 +173,13 @@ class SequenceRecommender(Recommender):
         return {"item_ids": item_ids, "positions": tf.fill((tf.shape(item_ids)[0], 1), item_ids.shape[1] - 1)}
 
     def _hidden(
-        self, inputs: Mapping[str, tf.Tensor], training: bool | None, patches: Patches | None = None
+        self,
+        inputs: Mapping[str, tf.Tensor],
+        training: bool | None,
+        patches: Patches | None = None,
+        look_up: LookUp | None = None,
     ) -> tf.Tensor:
-        hidden = self.backbone(inputs["item_ids"], patches=patches, training=training)
+        hidden = self.backbone(inputs["item_ids"], patches=patches, look_up=look_up, training=training)
         # Gathering before the projection keeps its cost at places x catalogue instead of length x catalogue.
         return tf.gather(hidden, inputs["positions"], batch_dims=1)
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrec_zoo.training.sparse_gradients import Gradient
+from tfrec_zoo.sparse_gradients import Gradient
 from tfrec_zoo.training.summed_gradients import SumsBeforeClipping
 
 _ROWS_AT_ONCE = 1 << 16

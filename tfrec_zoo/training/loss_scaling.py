@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrec_zoo.training.sparse_gradients import Gradient, values_of
+from tfrec_zoo.sparse_gradients import Gradient, values_of
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrec_zoo.training.sparse_gradients import Gradient, add_up_rows, clip_by_global_norm
+from tfrec_zoo.sparse_gradients import Gradient, add_up_rows, clip_by_global_norm
 
 
 class SumsBeforeClipping:
