@@ -211,7 +211,9 @@ def export(parser: argparse.ArgumentParser) -> None:
 
 def bench(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `tfrec bench`."""
-    parser.add_argument("name", metavar="NAME", help="the benchmark: train, evaluate, prepare, encode, serve, transfer")
+    from tfrec_zoo.benchmarks.registry import BENCHMARKS
+
+    parser.add_argument("name", metavar="NAME", help=f"the benchmark: {', '.join(BENCHMARKS)}")
     parser.add_argument("--data", metavar="DATA", help="dataset, or log, to measure on (default: synthetic data)")
     parser.add_argument(
         "--rows", type=int, nargs="+", metavar="N", help="prepare: lengths of the logs (default: 2000000)"

@@ -91,3 +91,9 @@ def test_without_look_ups_the_gradient_is_that_of_the_whole() -> None:
         _, items = look_ups_and_whole(table)
         loss = tf.reduce_sum(tf.square(items))
     np.testing.assert_allclose(tape.gradient(loss, table.value), 2 * whole(table), rtol=1e-6)
+
+
+def test_a_look_up_reads_no_more_than_its_rows() -> None:
+    table = make_table(13, 1)
+    graph = tf.function(lambda: look_up(table, tf.constant([4, 9]), "float32")).get_concrete_function().graph
+    assert "ReadVariableOp" not in {operation.type for operation in graph.get_operations()}

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
 from tfrec_zoo.models.bert4rec import Bert4Rec
-from tfrec_zoo.models.recommender import _sum_over_replicas
+from tfrec_zoo.replicas import sum_over_replicas
 
 
 class TwoPlayers(Bert4Rec):
@@ -30,7 +30,7 @@ class TwoPlayers(Bert4Rec):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        total = _sum_over_replicas(tf.reduce_sum(weights))
+        total = sum_over_replicas(tf.reduce_sum(weights))
 
         def mean(losses: tf.Tensor) -> tf.Tensor:
             return tf.reduce_sum(losses * weights) / total

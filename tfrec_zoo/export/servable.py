@@ -17,8 +17,8 @@ from tfrec_zoo.export.signatures.recommend import recommend, recommend_filtered
 from tfrec_zoo.export.signatures.score import score
 from tfrec_zoo.export.signatures.task import TaskScorer, recommend_targets, tell_class
 from tfrec_zoo.models.recommender import DIVERSIFIES, ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
+from tfrec_zoo.models.sequence_recommender import SequenceRecommender
 from tfrec_zoo.models.transfer_task import NEXT_ITEM
-from tfrec_zoo.models.transformer_recommender import SequenceRecommender
 from tfrec_zoo.runs.task_folder import TaskFolder
 
 DEFAULT_SIGNATURE = "serving_default"

@@ -113,5 +113,5 @@ def look_up(table: ItemTable | tf.Tensor, item_ids: tf.Tensor, dtype: str) -> tf
     Returns:
         `dtype` (..., dim); the gradient of the table, or of each of its parts, is a tf.IndexedSlices.
     """
-    rows = table if tf.is_tensor(table) else variables_of(table)
+    rows = table if isinstance(table, tf.Tensor) else variables_of(table)  # is_tensor holds for Keras variables too
     return tf.cast(tf.nn.embedding_lookup(rows, item_ids), dtype)

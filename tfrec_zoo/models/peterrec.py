@@ -24,7 +24,7 @@ import tensorflow as tf
 from tfrec_zoo.backbones.dilated_conv import DilatedConvBackbone
 from tfrec_zoo.dataset_spec import MASK
 from tfrec_zoo.models.recommender import DIVERSIFIES
-from tfrec_zoo.models.transformer_recommender import SequenceConfig, SequenceRecommender
+from tfrec_zoo.models.sequence_recommender import SequenceConfig, SequenceRecommender
 from tfrec_zoo.preprocessing.cloze import cloze
 from tfrec_zoo.preprocessing.history import append_token, latest
 from tfrec_zoo.preprocessing.next_item import next_items

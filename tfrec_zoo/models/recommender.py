@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.models import gradients
+from tfrec_zoo.replicas import sum_over_replicas
 
 SCORES_CATALOGUE = "scores_catalogue"
 """Capability: `score(history)` gives a score for every item."""
@@ -121,7 +122,7 @@ class Recommender(keras.Model):
         those of one large batch whatever the parts weigh, and nothing is kept between steps.
         """
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        weight = _sum_over_replicas(tf.reduce_sum(weights))
+        weight = sum_over_replicas(tf.reduce_sum(weights))
         variables = self.trainable_variables
         loss, total = tf.zeros(()), [None] * len(variables)
         for batch in gradients.parts_of_batch((inputs, targets, weights), self.accumulate_steps):
@@ -142,7 +143,7 @@ class Recommender(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        weight = _sum_over_replicas(tf.reduce_sum(weights))
+        weight = sum_over_replicas(tf.reduce_sum(weights))
         return self._track_loss(self._loss_part((inputs, targets, weights), weight, training=False), weight)
 
     def get_config(self) -> dict[str, Any]:
@@ -155,12 +156,5 @@ class Recommender(keras.Model):
 
     def _track_loss(self, part: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
         # Every replica tracks the global loss: Keras averages what the replicas report without regard to their weights.
-        self._loss_tracker.update_state(_sum_over_replicas(tf.stop_gradient(part)), sample_weight=weight)
+        self._loss_tracker.update_state(sum_over_replicas(tf.stop_gradient(part)), sample_weight=weight)
         return self.get_metrics_result()
-
-
-def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    replica = tf.distribute.get_replica_context()
-    if replica is None or replica.num_replicas_in_sync == 1:
-        return value
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)

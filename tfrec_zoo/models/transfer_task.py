@@ -26,7 +26,7 @@ from tfrec_zoo.layers.target_head import TargetHead
 from tfrec_zoo.losses import catalogue
 from tfrec_zoo.losses.bpr import bpr
 from tfrec_zoo.models.recommender import ENCODES_HISTORIES, Recommender
-from tfrec_zoo.models.transformer_recommender import SequenceRecommender
+from tfrec_zoo.models.sequence_recommender import SequenceRecommender
 from tfrec_zoo.patches.injection import PatchConfig, PatchedBackbone, inject
 from tfrec_zoo.preprocessing.history import append_token, latest
 from tfrec_zoo.samplers import static_rank

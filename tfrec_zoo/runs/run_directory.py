@@ -15,9 +15,9 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 
@@ -29,6 +29,8 @@ from tfrec_zoo.models.registry import get_model
 from tfrec_zoo.runs.run_config import RunConfig
 
 _CONFIG, _MODEL, _RESULT = "config.yaml", "model.keras", "train.json"
+
+_Run = TypeVar("_Run", bound="RunDirectory")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,21 +56,15 @@ class RunDirectory:
             TrainingError: A finished run or one of another configuration is there and `overwrite` is off, something
                 else is, or the directory cannot be made.
         """
-        run = cls(Path(path))
-        if run.path.is_dir() and any(run.path.iterdir()):
-            if not (run.path / _CONFIG).exists():
-                raise TrainingError(f"{path} is not empty and holds no run. Choose another --workdir.")
-            if not overwrite:
-                run._check_that_it_goes_on(config)
-                run._drop_leftovers()
-                return run
-            run._clear()
-        try:
-            run.path.mkdir(parents=True, exist_ok=True)
-            run._write(_CONFIG, config.to_yaml())
-        except OSError as error:
-            raise TrainingError(f"the run directory {path} cannot be written: {error}") from error
-        return run
+
+        def goes_on(run: RunDirectory) -> bool:
+            if overwrite:
+                return False
+            run._check_that_it_goes_on(config)
+            run._drop_leftovers()
+            return True
+
+        return cls._begin(path, config.to_yaml(), goes_on)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
@@ -83,6 +79,23 @@ class RunDirectory:
                 raise ConfigError(
                     f"{path} is not a run: it has no {name}. Train one with `tfrec train MODEL --workdir {path}`."
                 )
+        return run
+
+    @classmethod
+    def _begin(cls: type[_Run], path: str | os.PathLike[str], config: str, goes_on: Callable[[_Run], bool]) -> _Run:
+        """Makes a directory with a configuration in it, after clearing a run that is there and does not go on."""
+        run = cls(Path(path))
+        if run.path.is_dir() and any(run.path.iterdir()):
+            if not (run.path / _CONFIG).exists():
+                raise TrainingError(f"{path} is not empty and holds no run. Choose another --workdir.")
+            if goes_on(run):
+                return run
+            run._clear()
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            run._write(_CONFIG, config)
+        except OSError as error:
+            raise TrainingError(f"the run directory {path} cannot be written: {error}") from error
         return run
 
     @contextlib.contextmanager

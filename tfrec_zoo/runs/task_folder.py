@@ -19,8 +19,8 @@ import yaml
 
 from tfrec_zoo.config import Config, read_yaml
 from tfrec_zoo.errors import ConfigError, TrainingError
+from tfrec_zoo.models.sequence_recommender import SequenceRecommender
 from tfrec_zoo.models.transfer_task import TaskConfig, TransferTask
-from tfrec_zoo.models.transformer_recommender import SequenceRecommender
 from tfrec_zoo.patches.injection import backbone_hash
 
 _TASK, _WEIGHTS, _TARGETS = "task.yaml", "weights.npz", "targets.txt"

@@ -48,20 +48,14 @@ class TaskRun(RunDirectory):
         Raises:
             TrainingError: Another run, a finished one or something else is there, or it cannot be written.
         """
-        run = cls(Path(path))
-        if run.path.is_dir() and any(run.path.iterdir()):
-            if not (run.path / _CONFIG).exists():
-                raise TrainingError(f"{path} is not empty and holds no run. Choose another --workdir.")
+
+        def goes_on(run: TaskRun) -> bool:
             same = cls.is_one(path) and run.finetune_config() == config and not run.result()
             if not overwrite and not same:
                 raise TrainingError(f"{path} holds a run. Choose another --workdir, or train anew with --overwrite.")
-            run._clear()
-        try:
-            run.path.mkdir(parents=True, exist_ok=True)
-            run._write(_CONFIG, config.to_yaml())
-        except OSError as error:
-            raise TrainingError(f"the run directory {path} cannot be written: {error}") from error
-        return run
+            return False
+
+        return cls._begin(path, config.to_yaml(), goes_on)
 
     def finetune_config(self) -> FinetuneConfig:
         """The resolved configuration of the run."""

@@ -18,8 +18,8 @@ from tfrec_zoo.data import profiles, records, transfer
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import ConfigError, TrainingError
 from tfrec_zoo.evaluation.task_evaluator import TaskEvaluator, target_counts
+from tfrec_zoo.models.sequence_recommender import SequenceRecommender
 from tfrec_zoo.models.transfer_task import NEXT_ITEM, PROFILE, TransferTask
-from tfrec_zoo.models.transformer_recommender import SequenceRecommender
 from tfrec_zoo.patches.injection import backbone_hash
 from tfrec_zoo.runs.finetune_config import FinetuneConfig, FinetuneTraining, load_finetune_config
 from tfrec_zoo.runs.run_config import TrainingConfig

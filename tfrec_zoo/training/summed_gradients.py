@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
+from tfrec_zoo.replicas import sum_over_replicas
 from tfrec_zoo.sparse_gradients import Gradient, add_up_rows, clip_by_global_norm
 
 
@@ -23,7 +23,7 @@ class SumsBeforeClipping:
     """Asked by the models: an optimizer that does not say so gets dense gradients."""
 
     def _clip_gradients(self, grads: Sequence[Gradient]) -> list[Gradient]:
-        summed = [add_up_rows(gradient) for gradient in _sum_over_replicas(grads)]
+        summed = [add_up_rows(gradient) for gradient in sum_over_replicas(list(grads))]
         if self.global_clipnorm:  # type: ignore[attr-defined]
             return clip_by_global_norm(summed, self.global_clipnorm)  # type: ignore[attr-defined]
         return super()._clip_gradients(summed)  # type: ignore[misc]
@@ -40,10 +40,3 @@ class Adam(SumsBeforeClipping, keras.optimizers.Adam):
 @keras.saving.register_keras_serializable("tfrec_zoo")
 class SGD(SumsBeforeClipping, keras.optimizers.SGD):
     """Keras' SGD, clipped by the gradient of the global batch."""
-
-
-def _sum_over_replicas(gradients: Sequence[Gradient]) -> Sequence[Gradient]:
-    replica = tf.distribute.get_replica_context()
-    if replica is None or replica.num_replicas_in_sync == 1:
-        return gradients
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))

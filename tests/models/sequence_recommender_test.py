@@ -7,7 +7,7 @@ from tfrec_zoo.data.sequences import training_batches
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.models.bert4rec import Bert4Rec
 from tfrec_zoo.models.sasrec import SASRec
-from tfrec_zoo.models.transformer_recommender import TransformerRecommender
+from tfrec_zoo.models.sequence_recommender import SequenceRecommender
 
 CONFIG = {"dim": 16, "max_length": 6, "dropout": 0.0}
 
@@ -15,7 +15,7 @@ CONFIG = {"dim": 16, "max_length": 6, "dropout": 0.0}
 @pytest.mark.parametrize("exclude", [True, False])
 @pytest.mark.parametrize("model_class", [Bert4Rec, SASRec])
 def test_known_items_beyond_the_window_are_negatives_only_where_they_may_be(
-    model_class: type[TransformerRecommender], exclude: bool, spec: DatasetSpec
+    model_class: type[SequenceRecommender], exclude: bool, spec: DatasetSpec
 ) -> None:
     model = new_model(model_class, {**CONFIG, "exclude_known": exclude}, spec)
     batch = next(iter(training_batches(spec, 1, model.history_length)))
@@ -35,7 +35,7 @@ def test_known_items_beyond_the_window_are_negatives_only_where_they_may_be(
 
 
 @pytest.mark.parametrize("model_class", [Bert4Rec, SASRec])
-def test_training_without_known_negatives_learns(model_class: type[TransformerRecommender], spec: DatasetSpec) -> None:
+def test_training_without_known_negatives_learns(model_class: type[SequenceRecommender], spec: DatasetSpec) -> None:
     model = new_model(model_class, {**CONFIG, "exclude_known": True}, spec)
     batches = training_batches(spec, 32, model.history_length, length_buckets=2).map(model.training_inputs)
     model.optimizer.learning_rate = 0.01

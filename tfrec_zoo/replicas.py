@@ -1,0 +1,21 @@
+"""What the copies of a model that train beside one another (tf.distribute) have to agree on."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import tensorflow as tf
+
+Values = TypeVar("Values")
+
+
+def sum_over_replicas(values: Values) -> Values:
+    """Sums tensors, or gradients of either kind, over the replicas of a step; elsewhere they stay as they are.
+
+    Args:
+        values: A tensor, or a list of tensors and tf.IndexedSlices. The rows of slices are joined, not added up.
+    """
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return values
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
