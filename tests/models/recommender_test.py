@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tests.models.model_contract import inputs, new_model
 from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.losses.catalogue import gbce_power
 from tfrec_zoo.models.bert4rec import Bert4Rec
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.models.sasrec import SASRec
@@ -152,5 +153,17 @@ def test_an_untrained_model_knows_what_is_popular(model_class: type[Recommender]
     bias = model_class.from_spec(spec, CONFIG).projection.bias.numpy()
     counts = np.array(spec.item_counts)
     np.testing.assert_allclose(bias[0] - bias[-1], np.log((1 + counts[0]) / (1 + counts[-1])), rtol=1e-5)
-    assert abs(bias.mean()) < 1e-5
+    assert np.exp(bias).mean() == pytest.approx(1.0, rel=1e-5)
     assert len(np.unique(bias)) == len(np.unique(counts)) > 1
+
+
+@MODELS
+def test_the_start_of_gbce_balances_hits_and_negatives(model_class: type[Recommender], spec: DatasetSpec) -> None:
+    config = {**CONFIG, "loss": "gbce", "negatives": 3}
+    hit_chance = 1.0 / (1.0 + np.exp(-model_class.from_spec(spec, config).projection.bias.numpy()))
+    counts = np.array(spec.item_counts) + 1.0
+    power = gbce_power(3, spec.catalog_size, 0.75)
+    # Gradients of an item's bias: of its share of the targets, and of its share of the uniform negatives.
+    np.testing.assert_allclose(
+        counts / counts.sum() * power * (1 - hit_chance), 3 / spec.catalog_size * hit_chance, rtol=1e-5
+    )

@@ -109,8 +109,7 @@ def gbce(
 ) -> tf.Tensor:
     """Generalised binary cross-entropy: uniform negatives without the overconfidence that they bring.
 
-    With a = negatives / (catalog_size - 1) and b = a (t (1 - 1/a) + 1/a), the loss is
-    -(b log sigmoid(s+) + sum log(1 - sigmoid(s-))) / (negatives + 1).
+    With b of `gbce_power`, the loss is -(b log sigmoid(s+) + sum log(1 - sigmoid(s-))) / (negatives + 1).
 
     Args:
         queries: float (batch, places, dim).
@@ -132,11 +131,16 @@ def gbce(
     """
     catalog_size = bias.shape[0]
     drawn = tf.random.stateless_uniform((negatives,), seed, maxval=catalog_size, dtype=tf.int32)
-    share = min(negatives / (catalog_size - 1), 1.0)
-    power = share * (calibration * (1.0 - 1.0 / share) + 1.0 / share)
+    power = gbce_power(negatives, catalog_size, calibration)
     own, other = _logits(queries, targets, drawn, items, bias, first_row)
     wrong = tf.where(_is_negative(drawn, targets, known), tf.math.softplus(other), 0.0)
     return (power * tf.math.softplus(-own) + tf.reduce_sum(wrong, axis=-1)) / (negatives + 1.0)
+
+
+def gbce_power(negatives: int, catalog_size: int, calibration: float) -> float:
+    """Weight of the positives: b = a (t (1 - 1/a) + 1/a), with a = negatives / (catalog_size - 1) and t of `gbce`."""
+    share = min(negatives / max(catalog_size - 1, 1), 1.0)
+    return share * (calibration * (1.0 - 1.0 / share) + 1.0 / share)
 
 
 @tf.custom_gradient

@@ -86,15 +86,20 @@ class SequenceRecommender(Recommender):
     def from_spec(
         cls, spec: DatasetSpec, config: Config | Mapping[str, Any] | None = None, dtype: str | None = None
     ) -> Recommender:
-        """As of every model; the bias of an item begins with the logarithm of its train interactions.
+        """As of every model; the bias of an item begins where the loss is smallest as long as nothing else is known.
 
-        What is popular is then known from the first step. The bias is as slow as the learning rate, and the vectors
-        would have to say it for hundreds of steps.
+        For the softmax that is the logarithm of its train interactions, at any level; gBCE adds the odds of a positive
+        beside the negatives. The bias is as slow as the learning rate, and the vectors would have to say what is
+        popular, and how rare a hit is, for hundreds of steps.
         """
         model = super().from_spec(spec, config, dtype)
         assert isinstance(model, SequenceRecommender)
-        popularity = np.log1p(np.asarray(spec.item_counts, np.float32))
-        model.projection.bias.assign(popularity - popularity.mean())
+        c, counts = model.config, np.asarray(spec.item_counts, np.float32) + 1.0
+        bias = np.log(counts / counts.mean())
+        if c.loss == "gbce":
+            negatives = c.negatives_of(spec.catalog_size)
+            bias += np.log(catalogue.gbce_power(negatives, spec.catalog_size, c.calibration) / negatives)
+        model.projection.bias.assign(bias)
         return model
 
     def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
