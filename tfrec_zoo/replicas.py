@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import keras
 import tensorflow as tf
 
 Values = TypeVar("Values")
@@ -19,3 +20,15 @@ def sum_over_replicas(values: Values) -> Values:
     if replica is None or replica.num_replicas_in_sync == 1:
         return values
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def update_mean(mean: keras.metrics.Mean, value: tf.Tensor, weight: tf.Tensor) -> None:
+    """Adds a scalar to a running mean, on replicas that take a step together and on workers that don't.
+
+    Keras reads a sum, adds, and writes it back: what another worker of a parameter server adds in between is lost.
+    """
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.ParameterServerStrategy):
+        mean.total.value.assign_add(value * weight)
+        mean.count.value.assign_add(weight)
+    else:
+        mean.update_state(value, sample_weight=weight)

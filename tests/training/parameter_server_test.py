@@ -83,6 +83,7 @@ def test_they_train_although_a_worker_is_killed_and_comes_back(
 
     losses = [float(row["loss"]) for row in rows(run / "history.csv")]
     assert len(losses) == 3
+    assert losses[0] > losses[1] > losses[2]
     assert losses[-1] < 0.9 * losses[0]
     model = keras.models.load_model(run / "model.keras")
     table = [variable for variable in model.variables if "item_embeddings" in variable.path]

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.models import gradients
-from tfrec_zoo.replicas import sum_over_replicas
+from tfrec_zoo.replicas import sum_over_replicas, update_mean
 
 SCORES_CATALOGUE = "scores_catalogue"
 """Capability: `score(history)` gives a score for every item."""
@@ -156,5 +156,5 @@ class Recommender(keras.Model):
 
     def _track_loss(self, part: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
         # Every replica tracks the global loss: Keras averages what the replicas report without regard to their weights.
-        self._loss_tracker.update_state(sum_over_replicas(tf.stop_gradient(part)), sample_weight=weight)
+        update_mean(self._loss_tracker, sum_over_replicas(tf.stop_gradient(part)), weight)
         return self.get_metrics_result()

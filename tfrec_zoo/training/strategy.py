@@ -175,6 +175,11 @@ class Distribution:
                 f"{sizes}."
             )
 
+    def mean_loss(self, model: Recommender, logs: dict[str, Any]) -> float:
+        """The mean loss since the metrics were reset, after `join`; `logs` are those of the last step."""
+        # What a worker's step read of it lacks what others added meanwhile.
+        return float(model.get_metrics_result()["loss"] if self.coordinator else logs["loss"])
+
     def replicate(
         self, step: Callable[[Any], dict[str, tf.Tensor]], batch: Any, rows: int, *, own: bool
     ) -> Callable[[Any], Any]:

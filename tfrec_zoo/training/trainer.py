@@ -199,7 +199,8 @@ class Trainer:
                     self._check_weights(state)
                     self._save(state)
             self._check_losses(state)
-            loss, epoch = float(logs["loss"]), math.ceil(result.steps / self.steps_per_epoch)
+            loss = self._distribution.mean_loss(self.model, logs)
+            epoch = math.ceil(result.steps / self.steps_per_epoch)
             seconds = result.training_seconds - seconds
             rate = (result.records - records) / seconds if seconds else 0.0
             self._progress.epoch(epoch, loss, rate)
