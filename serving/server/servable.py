@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
 from serving.server.errors import StartupError, first_line, from_number
+from serving.server.pace import pace
 
 PREDICT = "tensorflow/serving/predict"
 CLASSIFY = "tensorflow/serving/classify"
@@ -94,9 +95,10 @@ class Servable:
         version: The version's number.
         session: A session that holds the restored graph.
         meta_graph: The graph's MetaGraphDef.
+        gently: Whether to pause for as long as each callable took to make.
     """
 
-    def __init__(self, name: str, version: int, session: Any, meta_graph: Any) -> None:
+    def __init__(self, name: str, version: int, session: Any, meta_graph: Any, gently: bool = False) -> None:
         self.name = name
         self.version = version
         self.signature_defs = meta_graph.signature_def
@@ -106,11 +108,11 @@ class Servable:
         self._filtered: collections.OrderedDict[tuple[str, tuple[str, ...]], Callable[..., list[Any]]] = (
             collections.OrderedDict()
         )
-        self._whole = {
-            key: self._make_callable(signature, tuple(signature.outputs))
-            for key, signature in self.signatures.items()
-            if signature.method_name in METHOD_NAMES and all(spec.tensor for spec in signature.inputs.values())
-        }
+        self._whole = {}
+        for key, signature in self.signatures.items():
+            if signature.method_name in METHOD_NAMES and all(spec.tensor for spec in signature.inputs.values()):
+                with pace(gently):
+                    self._whole[key] = self._make_callable(signature, tuple(signature.outputs))
 
     def _make_callable(self, signature: Signature, outputs: Sequence[str]) -> Callable[..., list[Any]]:
         # Session.make_callable goes through Session.run as soon as something is fed. The C callable below it doesn't:
@@ -157,13 +159,14 @@ class Servable:
             raise from_number(error.error_code, error.message) from error
 
 
-def load(name: str, version: int, path: Path) -> Servable:
+def load(name: str, version: int, path: Path, gently: bool = False) -> Servable:
     """Loads a version directory.
 
     Args:
         name: The model's name.
         version: The version's number.
         path: A SavedModel directory with a graph for the tag `serve`.
+        gently: Whether to pause for as long as each step took: another version is serving on the same machine.
 
     Returns:
         The servable, with its variables and tables initialised and one callable for each signature.
@@ -174,10 +177,10 @@ def load(name: str, version: int, path: Path) -> Servable:
     graph = tf.Graph()
     session = tf.compat.v1.Session(graph=graph)
     try:
-        with graph.as_default():
+        with graph.as_default(), pace(gently):
             meta_graph = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(path))
         graph.finalize()
-        return Servable(name, version, session, meta_graph)
+        return Servable(name, version, session, meta_graph, gently)
     except Exception as error:  # whatever broken bytes make TensorFlow and protobuf raise
         session.close()
         raise StartupError(f"model {name} version {version} at {path} can't be loaded: {first_line(error)}") from error

@@ -1,6 +1,5 @@
 """Warm-up: the requests beside a SavedModel are run before the version gets its first real one."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from serving.server import examples, predict
 from serving.server.call import Call
 from serving.server.errors import StartupError, StatusError, first_line
+from serving.server.pace import pace
 from serving.server.predict import Limits
 from serving.server.servable import Servable
 
@@ -65,12 +65,10 @@ def warm_up(servable: Servable, path: Path, gently: bool) -> int:
         where = f"record {count} of {file}"
         if count > MAX_RECORDS:
             raise StartupError(f"{file} has more than {MAX_RECORDS} records")
-        began = time.monotonic()
         try:
-            call = _call(servable, record, where)
-            servable.run(call.signature, call.inputs, call.outputs)
+            with pace(gently):
+                call = _call(servable, record, where)
+                servable.run(call.signature, call.inputs, call.outputs)
         except StatusError as error:
             raise StartupError(f"{where} fails: {first_line(error)}") from error
-        if gently:
-            time.sleep(time.monotonic() - began)
     return count

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import queue
 import signal
 import socket
 import threading
@@ -37,8 +38,7 @@ _PREPARE: dict[Method, Callable[[Servable, bytes, Limits], Call]] = {
     Method.REST_CLASSIFY: rest_calls.classify,
     Method.REST_REGRESS: rest_calls.regress,
 }
-# A third of the share of a thread that serves: it takes what they leave, and is not starved on a machine that is full.
-_LOW_PRIORITY = 5
+_PATIENCE = 30.0  # seconds in which a version is to load in idle time alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,30 +189,52 @@ def _description(loaded: Servable) -> bytes:
 
 
 def _load(settings: WorkerSettings) -> Servable:
-    """Loads and warms up the version, in a thread that lets the serving versions go first."""
-    # TensorFlow's pools are made by the first session and inherit the priority of its thread: the ordinary one.
+    """Loads and warms up the version; beside others that serve, in what they leave of the processors."""
+    # TensorFlow's pools are made by the first session and inherit the priority of its thread: the ordinary one. The
+    # process's first product sets up oneDNN, which takes 25 ms that no request should wait for.
     config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=settings.intra_op_threads)
     with tf.Graph().as_default(), tf.compat.v1.Session(config=config) as session:
-        session.run(tf.constant(0))
-    result: list[Servable | BaseException] = []
+        matrix = tf.compat.v1.placeholder_with_default(tf.zeros((2, 2)), (None, None))
+        session.run(tf.matmul(matrix, matrix))
+    results: queue.SimpleQueue[Servable | BaseException] = queue.SimpleQueue()
 
-    def load() -> None:
-        if settings.background:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOW_PRIORITY)
+    def load(give_way: Callable[[], None]) -> None:
         try:
+            give_way()
             path = Path(settings.path)
-            loaded = servable.load(settings.name, settings.version, path)
+            loaded = servable.load(settings.name, settings.version, path, gently=settings.background)
             warmup.warm_up(loaded, path, gently=settings.background)
-            result.append(loaded)
+            results.put(loaded)
         except BaseException as error:
-            result.append(error)
+            results.put(error)
 
-    thread = threading.Thread(target=load, name="load")
-    thread.start()
-    thread.join()
-    if isinstance(result[0], BaseException):
-        raise result[0]
-    return result[0]
+    def start(give_way: Callable[[], None]) -> None:
+        threading.Thread(target=load, args=(give_way,), name="load", daemon=True).start()
+
+    if settings.background:
+        start(_run_when_idle)
+        try:
+            result = results.get(timeout=_PATIENCE)
+        except queue.Empty:
+            # A machine that is full would never let it finish, and a thread may not raise its own priority.
+            start(_run_slowly)
+            result = results.get()
+    else:
+        start(lambda: None)
+        result = results.get()
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _run_when_idle() -> None:
+    """Gives the thread the time that nobody else wants: one that serves never waits for it."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _run_slowly() -> None:
+    """Gives the thread a third of the share of one that serves."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 
 
 def main(connection: socket.socket, settings: WorkerSettings) -> NoReturn:
