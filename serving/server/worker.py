@@ -229,7 +229,10 @@ def _load(settings: WorkerSettings) -> Servable:
 
 def _run_when_idle() -> None:
     """Gives the thread the time that nobody else wants: one that serves never waits for it."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except OSError:  # a sandbox may forbid it
+        _run_slowly()
 
 
 def _run_slowly() -> None:
