@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from beam_jobs.options.values import check_choice, check_counts, count
+from beam_jobs.options.values import check_choice
 from beam_jobs.rules import parse_rule
 from tfrec_zoo.errors import ConfigError
 
@@ -20,7 +20,8 @@ class LabelOptions:
 
     Attributes:
         label: Rule of the rows with label 1, the others have label 0: "rating > 3" (see beam_jobs/rules.py).
-        negatives: Instead of a label rule: every row is a positive, with this many sampled negatives.
+        negatives: Instead of a label rule: every row is a positive, with this many sampled negatives; 0 for
+            a model that takes the other rows of a batch as negatives.
         negative_sampling: "uniform" over the vocabulary, or "popularity" by train count.
         drop: Rule of the rows that are no examples: "rating == 3".
         history_length: Most recent earlier items of the user that a row carries; 0 for none.
@@ -40,10 +41,10 @@ def check(options: Any) -> None:
     for name in RULES:
         if getattr(options, name) is not None:
             parse_rule(getattr(options, name))
-    check_counts(options, "negatives")
     check_choice(options, "negative_sampling", DISTRIBUTIONS)
-    if options.history_length < 0:
-        raise ConfigError(f"history_length must be at least 0, not {options.history_length}")
+    for name in ("negatives", "history_length"):
+        if (getattr(options, name) or 0) < 0:
+            raise ConfigError(f"{name} must be at least 0, not {getattr(options, name)}")
     given = [name for name in ("label", "negatives") if getattr(options, name) is not None]
     if "interactions" not in options.views:
         given += [name for name in ("drop", "history_rule") if getattr(options, name) is not None]
@@ -61,7 +62,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of this topic."""
     add = parser.add_argument_group("rows of the view interactions").add_argument
     add("--label", metavar="RULE", help="rows with label 1, the others have 0, such as 'rating > 3' or 'action == buy'")
-    add("--negatives", type=count, metavar="N", help="instead of --label: every row is positive, with N negatives")
+    add("--negatives", type=_length, metavar="N", help="instead of --label: every row is positive, with N negatives")
     add(
         "--negative-sampling",
         choices=DISTRIBUTIONS,

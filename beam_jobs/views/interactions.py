@@ -130,7 +130,7 @@ class _Part:
         """The rows of a split: those of train in a seeded random order, the others by user and time."""
         event = np.flatnonzero((self.marks == mark) & (self.labels != DROPPED))
         rows = Rows(event, self.items[event], self.labels[event].astype(np.int64))
-        if self.options.negatives is not None:
+        if self.options.negatives:
             rows = self._with_negatives(rows, mark, self.options.negatives)
         if mark != TRAIN:
             return rows
@@ -196,7 +196,7 @@ class _Part:
     def _item_rows(self, event: np.ndarray, item: np.ndarray) -> np.ndarray:
         """Rows of the item features: by raw id for the item of an event, which may have no id, else by rank."""
         own = self.item_rows[self.histories.item_codes[event]]
-        if self.options.negatives is None:
+        if not self.options.negatives:
             return own
         return np.where(item == self.items[event], own, self.rank_rows[np.maximum(item - FIRST_ITEM_ID, 0)])
 

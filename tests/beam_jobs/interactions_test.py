@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from beam_jobs import PrepareOptions
-from tests.beam_jobs.conftest import decode, run, shard_bytes
+from tests.beam_jobs.conftest import decode, decoded, run, shard_bytes
 from tfrec_zoo.errors import ConfigError, DataError
 
 HEADER = "user_id,item_id,timestamp,rating"
@@ -204,7 +204,7 @@ def test_train_rows_of_a_shard_are_shuffled(write, tmp_path):
         ({"views": ("interactions",)}, "either --label RULE .* and has neither"),
         ({"views": ("interactions",), "label": "rating > 3", "negatives": 2}, "not both"),
         ({"views": ("interactions",), "label": "rating >"}, "a value is expected"),
-        ({"views": ("interactions",), "negatives": 0}, "negatives must be at least 1"),
+        ({"views": ("interactions",), "negatives": -1}, "negatives must be at least 0"),
         ({"views": ("interactions",), "negatives": 1, "history_length": -1}, "history_length"),
         ({"views": ("interactions",), "negatives": 1, "negative_sampling": "zipf"}, "zipf"),
         ({"label": "rating > 3"}, "only the view interactions has labels"),
@@ -220,3 +220,22 @@ def test_a_rule_over_a_column_that_is_not_read_is_named(write, tmp_path):
     with pytest.raises(DataError, match=r"'action == buy' reads the column 'action'.*--action-col"):
         run(path, tmp_path / "out", views=("interactions",), label="action == buy")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [BY_RATING, {"views": ("interactions",), "negatives": 2}])
+def test_an_item_of_the_items_view_has_what_held_out_rows_have(write, tmp_path, options):
+    spec = run(write(LOG, header=HEADER), tmp_path / "out", **{**options, "views": ("interactions", "items")})
+    names = [name for name in ("item_count", "item_mean_label") if name in spec.features["items"]]
+    assert len(names) == (2 if "label" in options else 1)
+    items = {item["id"][0]: {name: item[name] for name in names} for item in decoded(spec, "items", "all")}
+    held_out = [row for split in ("valid", "test") for row in rows(spec, split) if row["item"] in items]
+    assert held_out
+    for row in held_out:
+        assert items[row["item"]] == {name: [row[name]] for name in names}
+
+
+def test_positives_alone(write, tmp_path):
+    spec = run(write(LOG, header=HEADER), tmp_path / "out", views=("interactions",), negatives=0)
+    found = [row for split in ("train", "valid", "test") for row in rows(spec, split)]
+    assert {row["label"] for row in found} == {1}
+    assert len(found) == spec.interactions
