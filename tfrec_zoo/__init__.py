@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from tfrec_zoo.evaluation.report import evaluate_run
     from tfrec_zoo.export.export_run import export_run
     from tfrec_zoo.models.bert4rec import Bert4Rec
+    from tfrec_zoo.models.deepfm import DeepFM
+    from tfrec_zoo.models.din import DIN
+    from tfrec_zoo.models.dssm import DSSM
+    from tfrec_zoo.models.inttower import IntTower
+    from tfrec_zoo.models.ncf import NCF
     from tfrec_zoo.models.peterrec import PeterRec
     from tfrec_zoo.models.recommender import Recommender
     from tfrec_zoo.models.registry import get_model
@@ -47,6 +52,11 @@ _MODULES = {
     "Evaluator": "evaluation.evaluator",
     "ExportError": "errors",
     "Markov": "evaluation.baselines",
+    "DIN": "models.din",
+    "DSSM": "models.dssm",
+    "DeepFM": "models.deepfm",
+    "IntTower": "models.inttower",
+    "NCF": "models.ncf",
     "PeterRec": "models.peterrec",
     "Popularity": "evaluation.baselines",
     "RankingValidation": "training.callbacks",
@@ -66,14 +76,19 @@ _MODULES = {
 }
 
 __all__ = [
+    "DIN",
+    "DSSM",
+    "NCF",
     "Bert4Rec",
     "ConfigError",
     "DataError",
     "DatasetSpec",
+    "DeepFM",
     "Evaluation",
     "EvaluationError",
     "Evaluator",
     "ExportError",
+    "IntTower",
     "Markov",
     "PeterRec",
     "Popularity",

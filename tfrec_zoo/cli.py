@@ -252,6 +252,7 @@ def _finetune(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     _quiet_tensorflow(args)
+    from tfrec_zoo.evaluation.pointwise_report import evaluate_pointwise_run, learns_labels, print_pointwise_report
     from tfrec_zoo.evaluation.report import evaluate_run, print_report
     from tfrec_zoo.evaluation.task_report import evaluate_task_run, print_task_report
     from tfrec_zoo.runs.task_run import TaskRun
@@ -266,6 +267,15 @@ def _evaluate(args: argparse.Namespace) -> int:
         )
         if args.json != "-":
             print_task_report(report)
+        _write_json(report, args.json)
+        return 0
+    if learns_labels(args.workdir):
+        for flag, given in {"--sampled": args.sampled, "--report": args.report, "--groups": args.groups}.items():
+            if given:
+                raise ConfigError(f"{flag}: a model of labels is evaluated without; leave it out.")
+        report = evaluate_pointwise_run(args.workdir, args.data, split=args.split, seed=args.seed)
+        if args.json != "-":
+            print_pointwise_report(report)
         _write_json(report, args.json)
         return 0
     report = evaluate_run(

@@ -22,6 +22,20 @@ def sum_over_replicas(values: Values) -> Values:
     return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
+def gather_over_replicas(values: tf.Tensor) -> tf.Tensor:
+    """Joins the rows of all replicas of a step, in their order; elsewhere they stay as they are. Has a gradient."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return values
+    return replica.all_gather(values, axis=0)
+
+
+def replica_index() -> tf.Tensor:
+    """Which of the replicas of a step this is, from 0; int32 ()."""
+    replica = tf.distribute.get_replica_context()
+    return tf.zeros((), tf.int32) if replica is None else tf.cast(replica.replica_id_in_sync_group, tf.int32)
+
+
 def update_mean(mean: keras.metrics.Mean, value: tf.Tensor, weight: tf.Tensor) -> None:
     """Adds a scalar to a running mean, on replicas that take a step together and on workers that don't.
 

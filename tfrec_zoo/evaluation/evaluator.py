@@ -76,6 +76,8 @@ class Evaluator:
         batch_size: Users scored at once; default: 256, or fewer where their scores would take over `SCORE_BYTES`.
         list_length: Also keep every user's best items, as many as the catalogue has at most; 0 keeps none.
         sampled: Rank the target among drawn items only.
+        batches: The split's targets, if another view than `sequences` holds them: as `sequences.evaluation_batches`
+            gives them, with what the scorer reads as "history".
 
     Raises:
         ConfigError: A cut-off out of range.
@@ -93,6 +95,7 @@ class Evaluator:
         batch_size: int | None = None,
         list_length: int = 0,
         sampled: Sampling | None = None,
+        batches: tf.data.Dataset | None = None,
     ) -> None:
         candidates = min(sampled.negatives + 1, spec.catalog_size) if sampled else spec.catalog_size
         if ks is None:
@@ -101,7 +104,7 @@ class Evaluator:
             if not 1 <= k <= candidates:
                 among = "the target is among" if sampled else "the catalogue has"
                 raise ConfigError(f"k = {k} is out of range: {among} {candidates} items, so k is from 1 to that.")
-        self.targets = spec.records("sequences", split)
+        self.targets = spec.records("sequences" if batches is None else "interactions", split)
         if not self.targets:
             why = (
                 "every user of the log has fewer than 3 items"
@@ -114,7 +117,9 @@ class Evaluator:
         self._list_length, self._sampled = min(list_length, spec.catalog_size), sampled
         self._counts = tf.constant(spec.item_counts, tf.float64)
         self._log_weights = sampled.log_weights(spec) if sampled else None
-        self._batches = evaluation_batches(spec, split, batch_size or users_at_once(spec.catalog_size))
+        if batches is None:
+            batches = evaluation_batches(spec, split, batch_size or users_at_once(spec.catalog_size))
+        self._batches = batches
         # One trace for batches of every size and histories of every length.
         signature = [self._batches.element_spec, tf.TensorSpec([], tf.int64)]
         self._rank = tf.function(self._rank_batch, input_signature=signature)

@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.evaluation.baselines import Markov, Popularity
+from tfrec_zoo.evaluation.catalogue_matching import CatalogueMatcher, OnHistories, user_batches
 from tfrec_zoo.evaluation.evaluator import Evaluator, Scorer
 from tfrec_zoo.evaluation.figures import LIST_LENGTH, LIST_METRICS, Figures, Figuring
 from tfrec_zoo.evaluation.html_report import write_page
@@ -19,6 +20,7 @@ from tfrec_zoo.evaluation.provenance import check_same_split
 from tfrec_zoo.evaluation.result_card import describe, headline_metrics, result_card, with_interval, write_card
 from tfrec_zoo.evaluation.sampled import Sampling
 from tfrec_zoo.metrics.bootstrap import RESAMPLES
+from tfrec_zoo.models.feature_recommender import FeatureRecommender
 from tfrec_zoo.runs.run_directory import RunDirectory
 from tfrec_zoo.tables import print_table
 
@@ -70,6 +72,12 @@ def evaluate_run(
     sampling = Sampling.parse(sampled, seed) if sampled else None
     model, name = run.load_model(spec), run.config().model
     scorers: dict[str, Scorer] = {name: model, "popularity": Popularity(spec), "markov": Markov(spec)}
+    batches = None
+    if isinstance(model, FeatureRecommender):
+        scorers = {each: OnHistories(scorer) for each, scorer in scorers.items()} | {
+            name: CatalogueMatcher(model, spec)
+        }
+        batches = user_batches(model, spec, split)
     figures: dict[str, Figures] = {}
     figuring: Figuring | None = None
     console = Console(stderr=True, quiet=quiet)
@@ -84,6 +92,7 @@ def evaluate_run(
                 # Lists are recommended from the whole catalogue, so a sampled protocol has none.
                 list_length=0 if sampling else LIST_LENGTH,
                 sampled=sampling,
+                batches=batches,
             )
             figuring = figuring or Figuring(spec, evaluator.ks, seed)
             task = progress.add_task(scorer_name, total=evaluator.targets)

@@ -37,28 +37,34 @@ def partitioned(parts: int) -> Iterator[None]:
 
 
 def add_item_table(layer: keras.layers.Layer, catalog_size: int, dim: int) -> ItemTable:
-    """Adds the weight "item_embeddings" to a layer that is being built, or its parts one after the other.
+    """`add_table` with the name "item_embeddings"."""
+    return add_table(layer, "item_embeddings", catalog_size, dim)
+
+
+def add_table(layer: keras.layers.Layer, name: str, entries: int, dim: int) -> ItemTable:
+    """Adds a table of vectors to a layer that is being built, or its parts one after the other.
 
     Args:
         layer: Its owner.
-        catalog_size: Number of items; the reserved ids have rows of their own, before those of the items.
+        name: Of the weight; parts have their number after it.
+        entries: Of the vocabulary; the reserved ids have rows of their own, before those of the entries.
         dim: Width of a row.
 
     Returns:
-        The variable, float32 (4 + catalog_size, dim), or its parts within `partitioned`: ranges of rows in their
-        order, as long as one another or the first ones a row longer.
+        The variable, float32 (4 + entries, dim), or its parts within `partitioned`: ranges of rows in their order, as
+        long as one another or the first ones a row longer.
     """
-    rows = FIRST_ITEM_ID + catalog_size
+    rows = FIRST_ITEM_ID + entries
     parts = min(_parts.get(), rows)
 
-    def add(name: str, count: int) -> keras.Variable:
+    def add(part_name: str, count: int) -> keras.Variable:
         # Casting the whole table before a few of its rows are taken would make its gradient dense.
         initializer = keras.initializers.TruncatedNormal(stddev=0.02)
-        return layer.add_weight(name=name, shape=(count, dim), initializer=initializer, autocast=False)
+        return layer.add_weight(name=part_name, shape=(count, dim), initializer=initializer, autocast=False)
 
     if parts == 1:
-        return add("item_embeddings", rows)
-    return [add(f"item_embeddings_{part}", rows // parts + (part < rows % parts)) for part in range(parts)]
+        return add(name, rows)
+    return [add(f"{name}_{part}", rows // parts + (part < rows % parts)) for part in range(parts)]
 
 
 def variables_of(table: ItemTable) -> tf.Variable | list[tf.Variable]:

@@ -7,7 +7,7 @@ Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -40,6 +40,25 @@ def intervals(
     means = np.concatenate(list(_resampled_means(*_by_user(values, users), resamples, seed)))
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def statistics(
+    of_resample: Callable[[np.ndarray], np.ndarray], users: int, *, resamples: int = RESAMPLES, seed: int = 0
+) -> np.ndarray:
+    """Statistics that are no means, such as the AUC, of resampled users.
+
+    Args:
+        of_resample: From how often each user was drawn, int (users,), to float (statistics,).
+        users: Number of users.
+        resamples: Draws of `users` users with replacement.
+        seed: Of the draws.
+
+    Returns:
+        float64 (resamples, statistics). Differences of its columns are paired: all are of the same draws.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = (np.bincount(rng.integers(users, size=users), minlength=users) for _ in range(resamples))
+    return np.stack([of_resample(times) for times in drawn])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,12 @@ from tfrec_zoo.replicas import sum_over_replicas, update_mean
 SCORES_CATALOGUE = "scores_catalogue"
 """Capability: `score(history)` gives a score for every item."""
 
+SCORES_CANDIDATES = "scores_candidates"
+"""Capability: a user with features is matched with given items, of which what depends on the item alone can be kept."""
+
+ENCODES_ITEMS = "encodes_items"
+"""Capability: users and items have vectors whose product ranks, so that an index finds a user's best items."""
+
 ENCODES_HISTORIES = "encodes_histories"
 """Capability: `encode(history)` gives a vector for every user."""
 
@@ -71,6 +77,11 @@ class Recommender(keras.Model):
             ConfigError: An unknown key or a value out of its range.
         """
         return cls(spec.catalog_size, {} if config is None else config, dtype=dtype)
+
+    @classmethod
+    def of_size(cls, catalog_size: int) -> Recommender:
+        """An untrained model for so many items with the defaults of its configuration."""
+        return cls(catalog_size, {})
 
     @property
     def optimizers(self) -> list[keras.optimizers.Optimizer]:

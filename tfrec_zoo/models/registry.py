@@ -42,6 +42,36 @@ MODELS = {
         "cloze: name the hidden items of a history",
         "sequences",
     ),
+    "deepfm": Entry(
+        "tfrec_zoo.models.deepfm:DeepFM",
+        "Guo et al., DeepFM, IJCAI 2017",
+        "rank: log-loss of the label",
+        "interactions",
+    ),
+    "din": Entry(
+        "tfrec_zoo.models.din:DIN",
+        "Zhou et al., Deep Interest Network, KDD 2018",
+        "rank: log-loss of the label",
+        "interactions",
+    ),
+    "dssm": Entry(
+        "tfrec_zoo.models.dssm:DSSM",
+        "Huang et al., DSSM, CIKM 2013",
+        "two towers: log-loss of the label, or find the item among those of the batch",
+        "interactions; to retrieve items too",
+    ),
+    "inttower": Entry(
+        "tfrec_zoo.models.inttower:IntTower",
+        "Li et al., IntTower, CIKM 2022",
+        "two towers that interact late: log-loss of the label and InfoNCE",
+        "interactions",
+    ),
+    "ncf": Entry(
+        "tfrec_zoo.models.ncf:NCF",
+        "He et al., Neural Collaborative Filtering, WWW 2017",
+        "rank: log-loss of the label",
+        "interactions",
+    ),
     "peterrec": Entry(
         "tfrec_zoo.models.peterrec:PeterRec",
         "Yuan et al., PeterRec, SIGIR 2020",
@@ -72,7 +102,7 @@ def describe(catalog_size: int = 10_000) -> dict[str, dict[str, str | int]]:
     """What `tfrec models` shows.
 
     Args:
-        catalog_size: Items for which the parameters are counted.
+        catalog_size: Items for which the parameters are counted; models of features have as many users.
 
     Returns:
         Name -> paper, objective, needs, parameters of the model with its class's defaults, and those of the patches of
@@ -80,7 +110,7 @@ def describe(catalog_size: int = 10_000) -> dict[str, dict[str, str | int]]:
     """
     rows: dict[str, dict[str, str | int]] = {}
     for name, entry in MODELS.items():
-        model = entry.load()(catalog_size, {})
+        model = entry.load().of_size(catalog_size)
         rows[name] = {
             "paper": entry.paper,
             "objective": entry.objective,

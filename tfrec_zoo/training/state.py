@@ -22,7 +22,7 @@ class TrainingResult:
     Attributes:
         steps: Steps trained.
         best_step: Step of the best validation; `steps` where nothing was validated.
-        best_value: NDCG@10 on valid at that step; NaN where nothing was validated.
+        best_value: The followed metric on valid at that step; NaN where nothing was validated.
         seconds: Wall time of training and validation.
         training_seconds: Wall time of the steps alone; the first one of a process, which compiles, is left out.
         records: Records trained in `training_seconds`.

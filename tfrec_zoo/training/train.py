@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfrec_zoo.data.sequences import TRAIN, TRAIN_AND_VALID, training_records
+from tfrec_zoo.data.sequences import TRAIN, TRAIN_AND_VALID
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import ConfigError, DataError, TfrecError, TrainingError
 from tfrec_zoo.models.recommender import Recommender
@@ -23,6 +23,7 @@ from tfrec_zoo.runs.run_config import FAST, RunConfig, load_config
 from tfrec_zoo.runs.run_directory import RunDirectory, flat
 from tfrec_zoo.training.checkpoints import Checkpoint, Checkpoints
 from tfrec_zoo.training.cluster import Cluster
+from tfrec_zoo.training.feeds import feed_class
 from tfrec_zoo.training.optimizers import make_optimizer
 from tfrec_zoo.training.parameter_servers import start_server
 from tfrec_zoo.training.progress import TrainingProgress
@@ -30,7 +31,7 @@ from tfrec_zoo.training.rendezvous import meet
 from tfrec_zoo.training.scalars import Scalars
 from tfrec_zoo.training.state import FIT, REFIT, TrainingState, write_history
 from tfrec_zoo.training.strategy import AUTO, OF_A_CLUSTER, WORKER_TIMEOUT, Distribution, choose
-from tfrec_zoo.training.trainer import BEST_METRIC, Trainer, steps_per_epoch
+from tfrec_zoo.training.trainer import Trainer, steps_per_epoch
 
 
 def train(
@@ -91,8 +92,13 @@ def train(
     try:
         resolved = load_config(model, config, assignments, seed, preset)
         spec = DatasetSpec.read(data)
-        if not training_records(spec) or not spec.catalog_size:
-            raise DataError(f"{spec.directory} holds nothing to train on: it has no train sequences. Is the log empty?")
+        feed = feed_class(get_model(model))
+        if not feed.records(spec) or not spec.catalog_size:
+            have = ", ".join(sorted(spec.features))
+            raise DataError(
+                f"{spec.directory} holds nothing to train on: it has no train {feed.view} (its views: {have}). Is the "
+                f"log empty, or does `tfrec prepare` lack --views {feed.view}?"
+            )
     except TfrecError as error:
         if cluster:
             with contextlib.suppress(TrainingError):  # the others hear of it; here it is said as it is
@@ -165,11 +171,11 @@ def _train(
     summary = {
         "model": config.model,
         "steps": chosen.best_step if refit else chosen.steps,
-        "epochs": round(chosen.steps / steps_per_epoch(spec, config.training), 2),
+        "epochs": round(chosen.steps / trainer.steps_per_epoch, 2),
         "seconds": round(chosen.seconds, 2),
         "sequences_per_s": round(chosen.sequences_per_s, 1),
         "data_wait_share": round(chosen.data_wait_share, 5),
-        "best_metric": f"valid {BEST_METRIC}",
+        "best_metric": f"valid {trainer.metric}",
         "best_value": chosen.best_value,
         "best_step": chosen.best_step,
         "parameters": trainer.model.count_params(),
@@ -206,7 +212,7 @@ def compiled_model(config: RunConfig, spec: DatasetSpec) -> Recommender:
     keras.utils.set_random_seed(config.seed)
     model = get_model(config.model).from_spec(spec, config.network, dtype=config.training.precision)
     model.accumulate_steps = config.training.accumulate_steps
-    total_steps = config.training.epochs * steps_per_epoch(spec, config.training)
+    total_steps = config.training.epochs * steps_per_epoch(config.training, feed_class(model).records(spec))
     model.compile(optimizer=make_optimizer(config.training, total_steps))
     model.optimizer.build(model.trainable_variables)
     return model

@@ -1,4 +1,4 @@
-"""The training loop: the model's own `train_step` over endless batches, validation by ranking, the best kept.
+"""The training loop: the model's own `train_step` over endless batches of its feed, validation, the best kept.
 
 Steps are a pure function of the configuration, the dataset and the step before: with the same variables at the same
 step, a run that was interrupted goes on bit for bit as one that was not. TensorFlow's op determinism stays off: on CPU
@@ -17,21 +17,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec_zoo.data.records import PARALLEL_CALLS, WHOLE, Part, explained
-from tfrec_zoo.data.sequences import TRAIN, is_small, training_batches, training_records
+from tfrec_zoo.data.sequences import TRAIN
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import TrainingError
-from tfrec_zoo.evaluation.evaluator import Evaluator
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.runs.run_config import TrainingConfig
 from tfrec_zoo.training.checkpoints import Checkpoints, all_finite
+from tfrec_zoo.training.feeds import feed_class, shown
 from tfrec_zoo.training.non_finite import find_divergence
 from tfrec_zoo.training.optimizers import averaged_weights
 from tfrec_zoo.training.progress import TrainingProgress
 from tfrec_zoo.training.scalars import Scalars
 from tfrec_zoo.training.state import TrainingResult, TrainingState
 from tfrec_zoo.training.strategy import DEFAULT, Distribution
-
-BEST_METRIC = "ndcg@10"
 
 _STEPS_BETWEEN_CHECKS = 10
 """Reading the loss waits for the device; once in so many steps of a worker costs nothing."""
@@ -70,17 +68,23 @@ class Trainer:
         scalars: Scalars | None = None,
     ) -> None:
         self.model, self.spec, self.config, self.seed, self.split = model, spec, config, seed, split
-        self.steps_per_epoch = steps_per_epoch(spec, config)
+        self._feed = feed_class(model)(model, spec)
+        self.steps_per_epoch = steps_per_epoch(config, self._feed.records(spec))
         self._progress, self._checkpoints, self._scalars = progress, checkpoints, scalars
         self._distribution = where = distribution or Distribution.start(DEFAULT)
         self.local_model = where.local_model(model)
         where.check_batch_size(config.batch_size)
-        by_file = config.sharding == "file" or (config.sharding == "auto" and not is_small(spec))
+        by_file = config.sharding == "file" or (config.sharding == "auto" and not self._feed.is_small())
         self._part = Part(where.worker, where.workers) if by_file else WHOLE
         self._warm, self._saved_at, self._since = False, 0, 0.0
         self._recent_losses: list[Any] = []
         rows, own = config.batch_size // where.replicas, self._part.count > 1
         self._step = where.replicate(model.train_step, self.batches().element_spec, rows, own=own)
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric on valid that says which weights are best."""
+        return self._feed.metric
 
     def batches(self, first_step: int = 0) -> tf.data.Dataset:
         """Endless (inputs, targets, weights) of the model, prepared beside the step: of all workers, or this one's.
@@ -88,21 +92,12 @@ class Trainer:
         Args:
             first_step: Steps to skip, for a run that goes on.
         """
-        batches = training_batches(
-            self.spec,
-            self.config.batch_size // self._part.count,
-            self.model.history_length,
-            split=self.split,
-            windows=self.config.windows,
-            length_buckets=self.config.length_buckets,
-            seed=self.seed,
-            first_step=first_step,
-            part=self._part,
-        )
+        rows = self.config.batch_size // self._part.count
+        batches = self._feed.batches(self.config, rows, self.split, self.seed, first_step, self._part)
         return batches.map(self.model.training_inputs, num_parallel_calls=PARALLEL_CALLS).prefetch(4)
 
     def fit(self, state: TrainingState | None = None) -> TrainingResult:
-        """Trains with validation and stops after `patience` validations without a better NDCG@10.
+        """Trains with validation and stops after `patience` validations without a better value of the feed's metric.
 
         Args:
             state: Where to go on, with the model restored to it; default: the start.
@@ -113,20 +108,15 @@ class Trainer:
         """
         state = state or TrainingState()
         result, total = state.result, self.config.epochs * self.steps_per_epoch
-        evaluate = Evaluator(
-            self.local_model,
-            self.spec,
-            split="valid",
-            filter_seen=self.config.filter_seen,
-            ks=(min(10, self.spec.catalog_size),),
-        )
+        validate = self._feed.validation(self.local_model, self.config)
+        followed = self._feed.metric.partition("@")[0]  # a small catalogue has fewer than the 10 places of a name
         for epoch, row in self._epochs(state, total):
             if epoch % self.config.validate_every and epoch != self.config.epochs:
                 continue
             self._check_weights(state)
             with self.averaged() as model:
-                metrics = self._distribution.share(evaluate().metrics if self._distribution.is_chief else None)
-                value = metrics[next(name for name in metrics if name.startswith("ndcg"))]
+                metrics = self._distribution.share(dict(validate()) if self._distribution.is_chief else None)
+                value = metrics[next(name for name in metrics if name.startswith(followed))]
                 best = not value <= result.best_value
                 if best or self.config.keep == "last":
                     result.best_step, result.best_value, state.waited = result.steps, value, 0
@@ -135,10 +125,9 @@ class Trainer:
                 else:
                     state.waited += 1
             result.history.append({**row, **{f"val_{name}": figure for name, figure in metrics.items()}})
-            shown = {name: metrics[name] for name in metrics if name.startswith(("ndcg", "hr"))}
             if self._scalars:
                 self._scalars.write(result.steps, {f"val_{name}": figure for name, figure in metrics.items()})
-            self._progress.validation(epoch, row["loss"], row["sequences_per_s"], shown, best)
+            self._progress.validation(epoch, row["loss"], row["sequences_per_s"], shown(metrics), best)
             state.done = state.waited >= self.config.patience or result.steps >= total
             self._save(state)
         if self._checkpoints:
@@ -281,6 +270,6 @@ class Trainer:
         )
 
 
-def steps_per_epoch(spec: DatasetSpec, config: TrainingConfig) -> int:
-    """Steps after which every training record was seen once."""
-    return max(1, math.ceil(training_records(spec) / config.batch_size))
+def steps_per_epoch(config: TrainingConfig, records: int) -> int:
+    """Steps after which every one of so many training records was seen once."""
+    return max(1, math.ceil(records / config.batch_size))

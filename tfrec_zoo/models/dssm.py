@@ -1,0 +1,142 @@
+"""DSSM: two towers that meet in a cosine.
+
+Huang et al., "Learning Deep Structured Semantic Models for Web Search using Clickthrough Data", CIKM 2013; the
+correction of in-batch negatives: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
+Recommendations", RecSys 2019.
+
+    features of the user -> embeddings -> tower -> l2 --+
+                                                        +-> cosine / temperature
+    features of the item -> embeddings -> tower -> l2 --+
+
+    pointwise:  log-loss of the label; each side adds a bias of its own (how much the user likes anything, how much the
+                item is liked by anybody), which a cosine cannot say. Vectors have two more columns for them
+    retrieval:  softmax of the positive item among the items of the batch, log q subtracted from their logits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import pydantic
+import tensorflow as tf
+
+from tfrec_zoo.backbones.tower import Tower
+from tfrec_zoo.config import Config
+from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
+from tfrec_zoo.losses.in_batch import in_batch_softmax
+from tfrec_zoo.models.feature_recommender import FeatureConfig, FeatureRecommender, flat
+from tfrec_zoo.models.recommender import ENCODES_ITEMS, Recommender
+
+POINTWISE, RETRIEVAL = "pointwise", "retrieval"
+
+
+class DSSMConfig(FeatureConfig):
+    """Towers and objective.
+
+    Attributes:
+        units: Widths of the layers of both towers.
+        dropout: Share of dropped activations.
+        batch_norm: Whether layers are normalised.
+        objective: "pointwise" learns labels; "retrieval" learns to find the items of rows with label 1 among all.
+        temperature: Divides the cosine.
+        log_q: Of retrieval: subtract the logarithm of how often an item is drawn into a batch from its logit.
+        hard_negatives: Of retrieval: only so many negatives with the highest logits count; None: all.
+    """
+
+    units: tuple[pydantic.PositiveInt, ...] = pydantic.Field((300, 300, 128), min_length=1)
+    dropout: float = pydantic.Field(0.3, ge=0, lt=1)
+    batch_norm: bool = True
+    objective: Literal["pointwise", "retrieval"] = "pointwise"
+    temperature: float = pydantic.Field(0.1, gt=0)
+    log_q: bool = True
+    hard_negatives: int | None = pydantic.Field(None, ge=1)
+
+
+@keras.saving.register_keras_serializable("tfrec_zoo")
+class DSSM(FeatureRecommender):
+    """DSSM over the features of users and items.
+
+    See `FeatureRecommender` for arguments, call and errors; the configuration is a `DSSMConfig`.
+    """
+
+    name_in_zoo = "dssm"
+    capabilities = FeatureRecommender.capabilities | {ENCODES_ITEMS}
+    config_class = DSSMConfig
+    config: DSSMConfig
+
+    def build_network(self) -> None:
+        c = self.config
+        self.user_fields, self.item_fields = self._embeddings(self.columns.user), self._embeddings(self.columns.item)
+        self.user_tower, self.item_tower = (
+            Tower(c.units, c.dropout, c.batch_norm, dtype=self.dtype_policy) for _ in range(2)
+        )
+        self.user_tower.build((None, len(self.columns.user) * c.dim))
+        self.item_tower.build((None, len(self.columns.item) * c.dim))
+        if c.objective == POINTWISE:
+            self.user_bias, self.item_bias = (keras.layers.Dense(1, dtype="float32") for _ in range(2))
+            self.user_bias.build((None, c.units[-1]))
+            self.item_bias.build((None, c.units[-1]))
+        self.log_q = self.add_weight(
+            name="log_q", shape=(FIRST_ITEM_ID + self.catalog_size,), initializer="zeros", trainable=False
+        )
+
+    @classmethod
+    def from_spec(
+        cls, spec: DatasetSpec, config: Config | Mapping[str, Any] | None = None, dtype: str | None = None
+    ) -> Recommender:
+        model = super().from_spec(spec, config, dtype)
+        assert isinstance(model, DSSM)
+        # A batch of positives draws an item as often as it stands in train; one without train rows as if it had half.
+        counts = np.concatenate([np.full(FIRST_ITEM_ID, 0.5), np.maximum(spec.item_counts, 0.5)])
+        model.log_q.assign(np.log(counts / max(sum(spec.item_counts), 1)))
+        return model
+
+    @property
+    def retrieves(self) -> bool:
+        return self.config.objective == RETRIEVAL
+
+    def encode_users(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
+        """User vectors: float32 (batch, units[-1]), or two columns more where there are biases."""
+        hidden = self.user_tower(flat(self.user_fields(inputs, training=training)), training=training)[-1]
+        vectors = self._direction(hidden)
+        if self.config.objective == RETRIEVAL:
+            return vectors
+        bias = self.user_bias(hidden)
+        return tf.concat([vectors, bias, tf.ones_like(bias)], axis=-1)
+
+    def encode_items(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
+        """Item vectors, in the width of the users'; the product with a user's is the logit."""
+        hidden = self.item_tower(flat(self.item_fields(inputs, training=training)), training=training)[-1]
+        vectors = self._direction(hidden)
+        if self.config.objective == RETRIEVAL:
+            return vectors
+        bias = self.item_bias(hidden)
+        return tf.concat([vectors, tf.ones_like(bias), bias], axis=-1)
+
+    def match(self, users: tf.Tensor, items: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        return tf.linalg.matvec(items, users)
+
+    def _direction(self, hidden: tf.Tensor) -> tf.Tensor:
+        return tf.nn.l2_normalize(tf.cast(hidden, tf.float32), axis=-1) * self.config.temperature**-0.5
+
+    def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        inputs, labels, weights = super().training_inputs(batch)
+        if self.config.objective == RETRIEVAL:
+            # Only what was liked is to be found, and an item without an id can be no candidate.
+            weights = labels * tf.cast(batch["item"] >= FIRST_ITEM_ID, tf.float32)
+        return inputs, labels, weights
+
+    def target_losses(self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool) -> tf.Tensor:
+        c = self.config
+        if c.objective == POINTWISE:
+            return super().target_losses(inputs, targets, training)
+        return in_batch_softmax(
+            self.encode_users(inputs, training),
+            self.encode_items(inputs, training),
+            inputs["item"],
+            tf.gather(self.log_q.value, inputs["item"]) if c.log_q else None,
+            c.hard_negatives,
+        )
