@@ -7,12 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.models.model_contract import new_model
+from tests.models.model_contract import learns_and_is_deterministic, mirrored_equals_single_device
 from tfrec_zoo.data.interactions import evaluation_batches, training_batches
 from tfrec_zoo.dataset_spec import OOV, PAD, DatasetSpec
 from tfrec_zoo.evaluation.catalogue_matching import item_inputs
 from tfrec_zoo.models.feature_recommender import FeatureRecommender
-from tfrec_zoo.training.strategy import mirrored
 
 BATCH = 32
 
@@ -37,11 +36,11 @@ def run_feature_model_contract(
             moments, and where it is small its rounding is not: six steps brought 7e-6 (4e-5 over the cosine of DSSM),
             where without batch norm they brought 6e-8.
     """
-    model = _learns_and_is_deterministic(model_class, config, spec, fall)
+    model = learns_and_is_deterministic(model_class, config, spec, inputs, fall)
     _builds_and_reloads(model, folder / "model.keras", spec)
     _company_padding_and_gaps_change_nothing(model, spec)
     _candidates_are_scored_as_rows_are(model, spec)
-    _mirrored_equals_single_device(model_class, config, spec, rounding)
+    mirrored_equals_single_device(model_class, config, spec, inputs, rounding)
 
 
 def inputs(model: FeatureRecommender, spec: DatasetSpec, seed: int = 0) -> tf.data.Dataset:
@@ -53,26 +52,6 @@ def held_out(model: FeatureRecommender, spec: DatasetSpec) -> dict[str, np.ndarr
     """The columns of some held-out rows."""
     batch = next(iter(evaluation_batches(spec, "test", BATCH, model.history_length)))
     return {name: value.numpy() for name, value in model.inputs(batch).items()}
-
-
-def _learns_and_is_deterministic(
-    model_class: type[FeatureRecommender], config: dict[str, Any], spec: DatasetSpec, fall: float
-) -> FeatureRecommender:
-    model = new_model(model_class, config, spec)
-    tiny = inputs(model, spec).take(1).repeat()
-    losses = model.fit(tiny, epochs=4, steps_per_epoch=15, verbose=0).history["loss"]
-    assert losses[-1] < fall * losses[0], f"the loss must fall on a tiny batch: {losses}"
-    runs = []
-    for seed in (0, 0, 1):
-        again = new_model(model_class, config, spec, seed=seed)
-        history = again.fit(inputs(again, spec, seed), epochs=2, steps_per_epoch=4, verbose=0).history["loss"]
-        runs.append((history, [weight.numpy() for weight in again.trainable_weights]))
-    (losses, weights), (same_losses, same_weights), (other_losses, _) = runs
-    assert losses == same_losses, "the same seed gives the same losses"
-    for one, same in zip(weights, same_weights, strict=True):
-        np.testing.assert_array_equal(one, same)
-    assert other_losses != losses
-    return model
 
 
 def _builds_and_reloads(model: FeatureRecommender, path: Path, spec: DatasetSpec) -> None:
@@ -117,20 +96,3 @@ def _candidates_are_scored_as_rows_are(model: FeatureRecommender, spec: DatasetS
     for place in range(5):
         pairs = {**users, **{name: value[columns[:, place]] for name, value in catalogue.items()}}
         np.testing.assert_allclose(scores[:, place], model(pairs, training=False), rtol=1e-4, atol=1e-4)
-
-
-def _mirrored_equals_single_device(
-    model_class: type[FeatureRecommender], config: dict[str, Any], spec: DatasetSpec, rounding: float
-) -> None:
-    """The same global batches, dropout off, SGD: equal losses and weights on one device and on two replicas."""
-    config = {**config, "dropout": 0.0}
-    losses, weights = [], []
-    for strategy in (tf.distribute.get_strategy(), mirrored()):
-        with strategy.scope():
-            model = new_model(model_class, config, spec, optimizer="sgd")
-        history = model.fit(inputs(model, spec), epochs=3, steps_per_epoch=2, verbose=0).history
-        losses.append(history["loss"])
-        weights.append([weight.numpy() for weight in model.trainable_weights])
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
-    for one, two in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, two, rtol=100 * rounding, atol=rounding)

@@ -1,5 +1,6 @@
 """The contract that every model of the zoo keeps; a model's test calls `run_model_contract` and adds its own."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from tfrec_zoo.training.strategy import mirrored
 
 BATCH = 16
 
+Inputs = Callable[..., tf.data.Dataset]
+"""From a model, a dataset and perhaps a seed to endless batches that `fit` takes."""
+
 
 def run_model_contract(model_class: type[Recommender], config: dict[str, Any], spec: DatasetSpec, folder: Path) -> None:
     """Checks everything that training, evaluation and export rely on.
@@ -31,13 +35,13 @@ def run_model_contract(model_class: type[Recommender], config: dict[str, Any], s
         folder: Scratch folder.
     """
     _builds_from_its_config(model_class, config, spec)
-    model = _learns_and_is_deterministic(model_class, config, spec)
+    model = learns_and_is_deterministic(model_class, config, spec, inputs)
     _reloads_to_equal_outputs(model, folder / "model.keras", spec)
     if SCORES_CATALOGUE in model.capabilities:
         _padding_and_company_change_nothing(model, spec)
         Evaluator(model, spec, ks=(1,))()
     _answers_the_same_in_a_session(model, spec, folder / "saved_model")
-    _mirrored_equals_single_device(model_class, config, spec)
+    mirrored_equals_single_device(model_class, config, spec, inputs)
 
 
 def new_model(
@@ -73,13 +77,14 @@ def _builds_from_its_config(model_class: type[Recommender], config: dict[str, An
     assert model.count_params() == sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
-def _learns_and_is_deterministic(
-    model_class: type[Recommender], config: dict[str, Any], spec: DatasetSpec
+def learns_and_is_deterministic(
+    model_class: type[Recommender], config: dict[str, Any], spec: DatasetSpec, inputs: Inputs, fall: float = 0.7
 ) -> Recommender:
+    """A batch is learned by heart until a share `fall` of its loss is left; equal seeds give equal weights."""
     tiny = inputs(new_model(model_class, config, spec), spec).take(1).repeat()
     model = new_model(model_class, config, spec)
     losses = model.fit(tiny, epochs=4, steps_per_epoch=15, verbose=0).history["loss"]
-    assert losses[-1] < 0.7 * losses[0], f"the loss must fall on a tiny batch: {losses}"
+    assert losses[-1] < fall * losses[0], f"the loss must fall on a tiny batch: {losses}"
 
     runs = []
     for seed in (0, 0, 1):
@@ -128,7 +133,9 @@ def _answers_the_same_in_a_session(model: Recommender, spec: DatasetSpec, path: 
     compare(requests, live_answers(servable, requests), replay_in_session(path, requests))
 
 
-def _mirrored_equals_single_device(model_class: type[Recommender], config: dict[str, Any], spec: DatasetSpec) -> None:
+def mirrored_equals_single_device(
+    model_class: type[Recommender], config: dict[str, Any], spec: DatasetSpec, inputs: Inputs, rounding: float = 1e-6
+) -> None:
     """The same global batches, dropout off, SGD: equal losses and weights on one device and on two replicas."""
     config = {**config, "dropout": 0.0}
     losses, weights = [], []
@@ -140,4 +147,4 @@ def _mirrored_equals_single_device(model_class: type[Recommender], config: dict[
         weights.append([weight.numpy() for weight in model.trainable_weights])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
     for one, two in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(one, two, rtol=100 * rounding, atol=rounding)

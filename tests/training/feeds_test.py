@@ -8,9 +8,11 @@ import pytest
 from tests.models.conftest import positives, rated  # noqa: F401
 from tfrec_zoo.data.records import WHOLE, Part
 from tfrec_zoo.dataset_spec import DatasetSpec
-from tfrec_zoo.errors import DataError
+from tfrec_zoo.errors import ConfigError, DataError, ExportError
+from tfrec_zoo.evaluation.comparison import compare_runs
 from tfrec_zoo.evaluation.pointwise_report import evaluate_pointwise_run, learns_labels, print_pointwise_report
 from tfrec_zoo.evaluation.report import evaluate_run, print_report
+from tfrec_zoo.export.export_run import export_run
 from tfrec_zoo.models.dssm import DSSM
 from tfrec_zoo.models.ncf import NCF
 from tfrec_zoo.runs.run_config import TrainingConfig
@@ -33,6 +35,11 @@ def test_labels_from_training_to_the_report(rated: DatasetSpec, tmp_path: Path, 
     for name in ("auc", "logloss"):
         low, high = report["intervals"][name]
         assert low <= report["metrics"][name] <= high
+    with pytest.raises(ConfigError, match="dssm, which gives no ranks to compare"):
+        compare_runs(run, run, rated.directory, quiet=True)
+    with pytest.raises(ExportError, match="dssm offers nothing to serve"):
+        export_run(run, rated.directory, tmp_path / "saved_models")
+    assert not list((tmp_path / "saved_models").glob("*"))
     print_pointwise_report(report)
     assert "two means" in capsys.readouterr().out
     again = train("dssm", rated.directory, tmp_path / "AGAIN", assignments=TOWERS, refit=True, quiet=True)
@@ -81,4 +88,6 @@ def test_what_does_not_fit_is_said(rated: DatasetSpec, spec: DatasetSpec, tmp_pa
         train("ncf", spec.directory, tmp_path / "RUN", quiet=True)
     with pytest.raises(DataError, match=r"training\.sharding=batch"):
         InteractionFeed(NCF.from_spec(rated), rated).batches(TrainingConfig(), 32, "train", 0, 0, Part(0, 2))
+    with pytest.raises(ConfigError, match=r"training\.windows is of sequences"):
+        train("ncf", rated.directory, tmp_path / "RUN", assignments=[*SMALL, "training.windows=latest"], quiet=True)
     assert feed_class(DSSM) is InteractionFeed

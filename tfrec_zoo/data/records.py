@@ -71,6 +71,11 @@ def compression(paths: Sequence[str]) -> str:
     return "GZIP" if paths and paths[0].endswith(".gz") else ""
 
 
+def is_small(spec: DatasetSpec, view: str) -> bool:
+    """Whether the shards of a view together may be kept in memory after the first pass."""
+    return sum(file.bytes for file in spec.files if file.view == view) <= CACHE_BYTES
+
+
 def fixed_parallelism(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Turns autotuning off, for the datasets made of this one too.
 

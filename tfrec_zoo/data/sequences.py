@@ -39,11 +39,6 @@ def training_records(spec: DatasetSpec) -> int:
     return spec.records(_VIEW, "train")
 
 
-def is_small(spec: DatasetSpec) -> bool:
-    """Whether the view is kept in memory after its first pass."""
-    return sum(file.bytes for file in spec.files if file.view == _VIEW) <= records.CACHE_BYTES
-
-
 def training_batches(
     spec: DatasetSpec,
     batch_size: int,
@@ -84,7 +79,7 @@ def training_batches(
         serialized = records.read_part(spec, _VIEW, "valid", part).concatenate(_train_only(spec, part))
     else:
         raise ValueError(f"split is {TRAIN!r} or {TRAIN_AND_VALID!r}, not {split!r}")
-    if is_small(spec):
+    if records.is_small(spec, _VIEW):
         serialized = serialized.cache()
     seed += part.index * _SEEDS_BETWEEN_PARTS
 

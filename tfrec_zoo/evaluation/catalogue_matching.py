@@ -26,9 +26,18 @@ def user_batches(
 
     A row's history is "seen": `tfrec prepare --history-length` says how far back it reaches.
 
+    Args:
+        model: Its user columns are read.
+        spec: The dataset.
+        split: "valid" or "test".
+        batch_size: Rows read at once; default: as of `Evaluator`.
+
     Returns:
-        A dataset of dicts: "history" a dict of the model's user columns and "history"; "target" int32 (batch,); "seen"
-        RaggedTensor int32 (batch, None); "user" string (batch,).
+        A dataset of dicts: "history" a dict of the model's user columns and "whole_history"; "target" int32 (batch,);
+        "seen" RaggedTensor int32 (batch, None); "user" string (batch,).
+
+    Raises:
+        DataError: The dataset has no such view, split or feature.
     """
     names = [column.name for column in model.columns.user]
     wanted = list(dict.fromkeys([*names, "history", "user", ITEM, interactions.LABEL]))

@@ -21,6 +21,7 @@ from tfrec_zoo.evaluation.provenance import check_same_split
 from tfrec_zoo.evaluation.result_card import CARD, seen_items
 from tfrec_zoo.metrics.bootstrap import PAIRED_RESAMPLES, paired_difference
 from tfrec_zoo.metrics.ranking import hit_rate, ndcg, reciprocal_rank
+from tfrec_zoo.models.recommender import SCORES_CATALOGUE
 from tfrec_zoo.runs.run_directory import RunDirectory
 from tfrec_zoo.tables import print_table
 
@@ -56,7 +57,7 @@ def compare_runs(
         "seconds".
 
     Raises:
-        ConfigError: Not a run, no such metric, or no dataset is known.
+        ConfigError: Not a run, no such metric, a model that scores no catalogue, or no dataset is known.
         DataError: The runs were trained on different splits, or not on this dataset's.
         EvaluationError: The scores of a run are not finite.
     """
@@ -76,9 +77,10 @@ def compare_runs(
     console = Console(stderr=True, quiet=quiet)
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         for run in runs:
-            evaluator = Evaluator(
-                run.load_model(spec), spec, split=split, filter_seen=filter_seen, ks=(k,) if k else (1,)
-            )
+            model = run.load_model(spec)
+            if SCORES_CATALOGUE not in model.capabilities:
+                raise ConfigError(f"{run.path} holds a {model.name_in_zoo}, which gives no ranks to compare by user.")
+            evaluator = Evaluator(model, spec, split=split, filter_seen=filter_seen, ks=(k,) if k else (1,))
             task = progress.add_task(str(run.path), total=evaluator.targets)
             done = evaluator(lambda done, task=task: progress.advance(task, done))  # type: ignore[misc]
             ranks, users = done.ranks, done.users

@@ -79,9 +79,9 @@ class DSSM(FeatureRecommender):
             self.user_bias, self.item_bias = (keras.layers.Dense(1, dtype="float32") for _ in range(2))
             self.user_bias.build((None, c.units[-1]))
             self.item_bias.build((None, c.units[-1]))
-        self.log_q = self.add_weight(
-            name="log_q", shape=(FIRST_ITEM_ID + self.catalog_size,), initializer="zeros", trainable=False
-        )
+        else:
+            rows = FIRST_ITEM_ID + self.catalog_size
+            self.log_q = self.add_weight(name="log_q", shape=(rows,), initializer="zeros", trainable=False)
 
     @classmethod
     def from_spec(
@@ -89,6 +89,8 @@ class DSSM(FeatureRecommender):
     ) -> Recommender:
         model = super().from_spec(spec, config, dtype)
         assert isinstance(model, DSSM)
+        if not model.retrieves:
+            return model
         # A batch of positives draws an item as often as it stands in train; one without train rows as if it had half.
         counts = np.concatenate([np.full(FIRST_ITEM_ID, 0.5), np.maximum(spec.item_counts, 0.5)])
         model.log_q.assign(np.log(counts / max(sum(spec.item_counts), 1)))

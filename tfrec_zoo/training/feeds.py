@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from tfrec_zoo.data import interactions, sequences
-from tfrec_zoo.data.records import CACHE_BYTES, WHOLE, Part
+from tfrec_zoo.data.records import WHOLE, Part, is_small
 from tfrec_zoo.dataset_spec import DatasetSpec
-from tfrec_zoo.errors import DataError
+from tfrec_zoo.errors import ConfigError, DataError
 from tfrec_zoo.evaluation.catalogue_matching import CatalogueMatcher, user_batches
 from tfrec_zoo.evaluation.evaluator import Evaluator
 from tfrec_zoo.evaluation.pointwise import PointwiseEvaluator
@@ -59,7 +59,7 @@ class Feed(abc.ABC):
 
     def is_small(self) -> bool:
         """Whether every worker may read all of the view."""
-        return sum(file.bytes for file in self.spec.files if file.view == self.view) <= CACHE_BYTES
+        return is_small(self.spec, self.view)
 
 
 class SequenceFeed(Feed):
@@ -102,6 +102,11 @@ class InteractionFeed(Feed):
     def batches(
         self, config: TrainingConfig, batch_size: int, split: str, seed: int, first_step: int, part: Part
     ) -> tf.data.Dataset:
+        for name in ("windows", "length_buckets"):
+            if getattr(config, name) != TrainingConfig.model_fields[name].default:
+                raise ConfigError(
+                    f"training.{name} is of sequences; {self.model.name_in_zoo} reads rows: leave it out."
+                )
         if part != WHOLE:
             raise DataError(f"the view {self.view} is read by every worker whole: set training.sharding=batch.")
         return interactions.training_batches(
