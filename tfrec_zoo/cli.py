@@ -257,8 +257,13 @@ def _evaluate(args: argparse.Namespace) -> int:
     from tfrec_zoo.evaluation.task_report import evaluate_task_run, print_task_report
     from tfrec_zoo.runs.task_run import TaskRun
 
+    refused = {
+        "--sampled": args.sampled,
+        "--report": args.report,
+        "--groups": args.groups,
+        "--diverse": args.diverse,
+    }
     if TaskRun.is_one(args.workdir):
-        refused = {"--sampled": args.sampled, "--report": args.report, "--groups": args.groups}
         for flag, given in refused.items():
             if given:
                 raise ConfigError(f"{flag}: a fine-tuned task is evaluated without; leave it out.")
@@ -270,7 +275,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         _write_json(report, args.json)
         return 0
     if learns_labels(args.workdir):
-        for flag, given in {"--sampled": args.sampled, "--report": args.report, "--groups": args.groups}.items():
+        for flag, given in refused.items():
             if given:
                 raise ConfigError(f"{flag}: a model of labels is evaluated without; leave it out.")
         report = evaluate_pointwise_run(args.workdir, args.data, split=args.split, seed=args.seed)
@@ -285,6 +290,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         filter_seen=args.filter_seen,
         ks=args.ks,
         sampled=args.sampled,
+        diverse=args.diverse,
         seed=args.seed,
         card=not args.no_card,
         report=args.report,

@@ -7,10 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.evaluation.baselines import Markov, Popularity
 from tfrec_zoo.evaluation.catalogue_matching import CatalogueMatcher, OnHistories, user_batches
 from tfrec_zoo.evaluation.evaluator import Evaluator, Scorer
@@ -20,9 +22,14 @@ from tfrec_zoo.evaluation.provenance import check_same_split
 from tfrec_zoo.evaluation.result_card import describe, headline_metrics, result_card, with_interval, write_card
 from tfrec_zoo.evaluation.sampled import Sampling
 from tfrec_zoo.metrics.bootstrap import RESAMPLES
+from tfrec_zoo.models.diversified import DiversifiedScorer
 from tfrec_zoo.models.feature_recommender import FeatureRecommender
+from tfrec_zoo.models.recommender import DIVERSIFIES
 from tfrec_zoo.runs.run_directory import RunDirectory
 from tfrec_zoo.tables import print_table
+
+_DIVERSE_LISTS = 3
+"""Diversified lists hold so many times the items that are reported: seen ones are left out of them afterwards."""
 
 
 def evaluate_run(
@@ -33,6 +40,7 @@ def evaluate_run(
     filter_seen: bool = False,
     ks: Sequence[int] | None = None,
     sampled: str | None = None,
+    diverse: bool = False,
     seed: int = 0,
     card: bool = True,
     report: str | os.PathLike[str] | None = None,
@@ -50,6 +58,7 @@ def evaluate_run(
         filter_seen: Leave each user's earlier items out of the ranking.
         ks: Cut-offs; default: 1, 5, 10, 20, 50, as far as the candidates reach.
         sampled: "uniform:100" or "popularity:100": rank the target among drawn items, to compare with a paper.
+        diverse: Also rank by parts of each history, as the signature `recommend_diverse` does.
         seed: Of the bootstrap and of sampled candidates.
         card: Write the result card.
         report: Also write one self-contained HTML page here.
@@ -61,7 +70,7 @@ def evaluate_run(
         items, protocol, seconds.
 
     Raises:
-        ConfigError: No run in `workdir`, or a cut-off out of range.
+        ConfigError: No run in `workdir`, a cut-off out of range, or a model without diversified prediction.
         DataError: The dataset is damaged, another one, or has no held-out users.
         EvaluationError: The scores are not finite, or the card or the page cannot be written.
     """
@@ -72,6 +81,12 @@ def evaluate_run(
     sampling = Sampling.parse(sampled, seed) if sampled else None
     model, name = run.load_model(spec), run.config().model
     scorers: dict[str, Scorer] = {name: model, "popularity": Popularity(spec), "markov": Markov(spec)}
+    if diverse:
+        if DIVERSIFIES not in model.capabilities:
+            raise ConfigError(f"{name} has no diversified prediction; leave --diverse out.")
+        counts = np.maximum(np.asarray(spec.item_counts, np.float32), 1.0)
+        wanted = min(_DIVERSE_LISTS * LIST_LENGTH, spec.catalog_size)
+        scorers["diversified"] = DiversifiedScorer(model.score, np.log(counts / counts.sum()), wanted)
     batches = None
     if isinstance(model, FeatureRecommender):
         scorers = {each: OnHistories(scorer) for each, scorer in scorers.items()} | {

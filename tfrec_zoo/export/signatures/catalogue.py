@@ -24,13 +24,17 @@ class CatalogueScorer(tf.Module):
     Args:
         model: Has the capability `scores_catalogue`.
         catalogue: The items: the model's own first, then those with a prior.
+
+    Attributes:
+        vocabulary: Raw ids and item ids.
+        log_popularity: float32 (catalogue,), logarithm of an item's share of the train events.
     """
 
     def __init__(self, model: Recommender, catalogue: ItemCatalogue) -> None:
         super().__init__()
         self.vocabulary = ItemVocabulary(catalogue.vocabulary)
         counts = np.maximum(catalogue.counts, 1.0)
-        self._popularity = tf.Variable(
+        self.log_popularity = tf.Variable(
             np.log(counts / counts.sum()), dtype=tf.float32, trainable=False, name="popularity"
         )
         self._trained = model.catalog_size
@@ -57,7 +61,7 @@ class CatalogueScorer(tf.Module):
         if self._has_new_items:
             prior = tf.reduce_mean(tf.gather(scores, self._neighbours, axis=1), axis=2)
             scores = tf.concat([scores, prior], axis=1)
-        return tf.where(self.fallback(item_ids)[:, None], self._popularity[None], scores)
+        return tf.where(self.fallback(item_ids)[:, None], self.log_popularity[None], scores)
 
     def encode(self, item_ids: tf.Tensor) -> tf.Tensor:
         """Encodes histories: float32 (batch, dim)."""
