@@ -27,7 +27,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 
 class Exported(NamedTuple):
-    """A model and its SavedModel."""
+    """A model, its SavedModel as version 1 in a folder of its name, and a Session on that."""
 
     model: FeatureRecommender
     servable: Servable
@@ -57,6 +57,8 @@ def exported(rated: DatasetSpec, tmp_path_factory: pytest.TempPathFactory) -> di
         for weight in model.weights:
             weight.assign(weight + rng.uniform(0, 0.2, weight.shape))
         servable = Servable(model, ItemCatalogue.of_dataset(rated), max_k=50)
-        servable.save(str(folder / name))
-        exports[name] = Exported(model, servable, folder / name, Session(folder / name))
+        path = folder / name / "1"
+        path.parent.mkdir()
+        servable.save(str(path))
+        exports[name] = Exported(model, servable, path, Session(path))
     return exports
