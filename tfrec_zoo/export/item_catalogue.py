@@ -3,7 +3,7 @@
 A new item has no weights and no content here. It is given a prior: the mean score of the items that are about as
 popular as it is, so that it ranks where an average item of its popularity ranks for this user. The model's weights stay
 as they are, and any model that scores its catalogue can be refreshed. Models of features do better: they encode what
-the newer dataset says of the item (signatures/features.py).
+the newer dataset says of the item (catalogue_features.py).
 """
 
 from __future__ import annotations
