@@ -9,14 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from serving import histories
+from serving import histories, named_inputs
 from serving.client import DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Client, Prediction, Recommendations, ServingError
+
+_DEFAULT_SIGNATURE = "serving_default"
 
 
 def _positive_int(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def _seconds(text: str) -> float:
@@ -45,6 +54,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--label", metavar="LABEL", help="label of the version to ask")
     parser.add_argument("--exclude", default="", metavar="a,b", help="item ids that must not be recommended")
     parser.add_argument("--allow", default="", metavar="a,b", help="the only item ids that may be recommended")
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        type=_named,
+        metavar="NAME=VALUE",
+        help="an input of the signature by name, as in --input age=25 or --input candidates=a,b; what a model of "
+        "features reads and isn't told is unknown to it",
+    )
     parser.add_argument(
         "--timeout",
         type=_seconds,
@@ -107,6 +125,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         with Client(args.address, args.timeout) as client:
             inputs = {"history": histories.pad_left([history])}
+            if args.input:
+                signatures = client.metadata(args.name, args.version)
+                if (signature or _DEFAULT_SIGNATURE) not in signatures:
+                    raise ValueError(f"{args.name} has no signature {signature!r}; it has {', '.join(signatures)}")
+                told = {"history": args.history} if args.history else {}
+                declared = signatures[signature or _DEFAULT_SIGNATURE]["inputs"]
+                inputs = named_inputs.one_row(declared, told | dict(args.input))
             if exclude or allow:
                 signature = signature or "recommend_filtered"
                 inputs |= {

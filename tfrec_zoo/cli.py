@@ -79,7 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         subparser.add_argument("--debug", action="store_true", help="show a traceback when something fails")
         subparser.set_defaults(command=command)
 
-    from beam_jobs import inspect
+    from beam_jobs import embed_options, inspect
     from serving import query as serving_query
     from serving.server import options as server_options
 
@@ -95,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", arguments.evaluate)
     add("compare", _compare, "compare two runs user by user", arguments.compare)
     add("export", _export, "write a SavedModel version, checked by the gate", arguments.export)
+    add("embed-items", _embed_items, "run an exported item tower over a catalogue (Beam)", embed_options.add_arguments)
     add("serve", _serve, "serve SavedModels over TensorFlow Serving's gRPC API", server_options.add_arguments)
     add("query", _query, "ask a model server for recommendations", serving_query.add_arguments)
     add("bench", _bench, "run a named benchmark and print its table", arguments.bench)
@@ -345,6 +346,26 @@ def _export(args: argparse.Namespace) -> int:
         new = f"  {result['new_items']:,} new items" if result["new_items"] else ""
         names = ", ".join(result["signatures"])
         print(f"{result['path']}  {result['bytes']:,} bytes{new}  signatures {names}  gate passed")
+    _write_json(result, args.json)
+    return 0
+
+
+def _embed_items(args: argparse.Namespace) -> int:
+    from beam_jobs.embed_options import EmbedOptions
+
+    try:
+        options = EmbedOptions.from_args(args)
+    except ConfigError as error:
+        print(f"tfrec embed-items: error: {error}", file=sys.stderr)
+        return 2
+    _quiet_tensorflow(args)
+    from beam_jobs.embed_items import embed_items
+
+    result = embed_items(options)
+    if args.json != "-":
+        print(
+            "{items:,} vectors of {dim} numbers in {shards} files, {seconds:.1f} s".format_map(result), options.output
+        )
     _write_json(result, args.json)
     return 0
 

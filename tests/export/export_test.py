@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.export.session import LOWEST, Session
 from tests.models.bert4rec_test import CONFIG
 from tests.models.model_contract import inputs, new_model
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
@@ -15,8 +16,6 @@ from tfrec_zoo.export.golden_requests import golden_requests
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.servable import Servable
 from tfrec_zoo.models.bert4rec import Bert4Rec
-
-LOWEST = float(np.finfo(np.float32).min)
 
 
 @pytest.fixture(scope="module")
@@ -31,31 +30,6 @@ def saved(model: Bert4Rec, spec: DatasetSpec, tmp_path_factory: pytest.TempPathF
     path = tmp_path_factory.mktemp("saved") / "model"
     Servable(model, ItemCatalogue.of_dataset(spec), max_k=50).save(str(path))
     return path
-
-
-class Session:
-    """A TF1 Session on a SavedModel: the way of a server without its process."""
-
-    def __init__(self, saved: Path):
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
-        with self._session.graph.as_default():
-            loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], str(saved))
-        self._signatures = loaded.signature_def
-
-    def __call__(self, signature: str, **request: object) -> dict:
-        info = self._signatures[signature]
-        types = {"string": object, "bool": bool, "int64": np.int64}
-        feed = {
-            each.name: np.array(request[alias], types[tf.as_dtype(each.dtype).name])
-            for alias, each in info.inputs.items()
-        }
-        fetches = {alias: each.name for alias, each in info.outputs.items()}
-        outputs = self._session.run(fetches, feed)
-        return {alias: text_lists(value) for alias, value in outputs.items()}
-
-
-def text_lists(value: np.ndarray) -> list:
-    return [[each.decode() for each in row] for row in value] if value.dtype == object else value.tolist()
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +75,10 @@ def test_a_user_with_nothing_known_gets_the_popular_items(ask: Session, spec: Da
 
 
 def test_an_empty_batch_is_answered(model: Bert4Rec, spec: DatasetSpec) -> None:
-    answer = Servable(model, ItemCatalogue.of_dataset(spec), max_k=5).functions["recommend"](
-        tf.zeros((0, 3), tf.string)
+    answer = (
+        Servable(model, ItemCatalogue.of_dataset(spec), max_k=5)
+        .signatures["recommend"]
+        .answer({"history": tf.zeros((0, 3), tf.string)})
     )
     assert {name: value.shape.as_list() for name, value in answer.items()} == {
         "item_ids": [0, 5],
@@ -285,11 +261,11 @@ def test_a_tampered_version_is_refused(
     shutil.copytree(saved, version)
     catalogue = ItemCatalogue.of_dataset(spec)
     servable = Servable(model, catalogue, max_k=50)
-    check_parts(version, servable, catalogue)
+    check_parts(version, servable)
     tamper(version)
 
     def gate() -> None:
-        check_parts(version, servable, catalogue)
+        check_parts(version, servable)
         replay_in_session(version, golden[0])
 
     with pytest.raises(ExportError, match=message):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.export.export_test import LOWEST, OTHERS, Session, change_a_weight
+from tests.export.export_test import OTHERS, change_a_weight
+from tests.export.session import LOWEST, Session
 from tests.training.train_test import SMALL
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import ExportError

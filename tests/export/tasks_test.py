@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.export.export_test import Session
+from tests.export.session import Session
 from tests.training.finetune_test import FEW, domains, tuned  # noqa: F401
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.errors import ConfigError, ExportError

@@ -3,9 +3,10 @@
 import argparse
 import json
 
+import numpy as np
 import pytest
 
-from serving import query
+from serving import named_inputs, query
 
 
 @pytest.fixture
@@ -63,6 +64,8 @@ def test_other_outputs(ask, capsys):
         (["m", "--history", "a"], "NOT_FOUND: Servable not found for request: Latest(m)"),
         (["recs", "--history", "a", "--signature", "score"], "INVALID_ARGUMENT: input size does not match signature"),
         (["recs", "--history", "a", "--json", "/nowhere/x"], "No such file or directory"),
+        (["recs", "--input", "age=3"], "the signature has no input 'age'; it has history"),
+        (["recs", "--input", "age=3", "--signature", "x"], "recs has no signature 'x'; it has"),
     ],
 )
 def test_errors_are_one_line(ask, capsys, arguments, message):
@@ -80,10 +83,41 @@ def test_no_server(ask, capsys):
 
 
 def test_usage(ask):
-    for arguments in (["recs", "-k", "0"], ["recs", "--timeout", "0"], ["recs", "--verson", "1"]):
+    for arguments in (
+        ["recs", "-k", "0"],
+        ["recs", "--timeout", "0"],
+        ["recs", "--verson", "1"],
+        ["recs", "--input", "a"],
+    ):
         with pytest.raises(SystemExit) as caught:
             ask(*arguments)
         assert caught.value.code == 2
+
+
+def test_inputs_by_name(ask, capsys):
+    assert ask("recs", "--input", "history=item0,item2", "-k", "1") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["   1  item1  1"]
+
+
+def test_what_is_not_given_is_unknown():
+    declared = {
+        "user": ("string", (-1,)),
+        "genres": ("string", (-1, -1)),
+        "history": ("string", (-1, -1)),
+        "age": ("float", (-1,)),
+        "count": ("int64", (-1,)),
+    }
+    row = named_inputs.one_row(declared, {"genres": "a,b", "history": "x", "count": "7"})
+    assert {name: value.tolist() for name, value in row.items() if name != "age"} == {
+        "user": [""],
+        "genres": [["a", "b"]],
+        "history": [[""] * 7 + ["x"]],
+        "count": [7],
+    }
+    assert row["age"].dtype == np.float32
+    assert np.isnan(row["age"]).all()
+    with pytest.raises(ValueError, match="--input age=old: 'old' is no float"):
+        named_inputs.one_row(declared, {"age": "old"})
 
 
 def test_filters_and_labels(ask, capsys):

@@ -125,7 +125,7 @@ def item_inputs(model: FeatureRecommender, spec: DatasetSpec) -> dict[str, np.nd
     for batch in records.explained(batches, spec):
         features = {**batch, ITEM: batch["id"]}
         parts.append({name: value.numpy() for name, value in to_inputs(features, columns, 1).items()})
-    return {column.name: _joined([part[column.name] for part in parts]) for column in columns}
+    return {column.name: joined([part[column.name] for part in parts]) for column in columns}
 
 
 def in_parts(inputs: Mapping[str, np.ndarray], rows: int) -> list[dict[str, np.ndarray]]:
@@ -134,7 +134,7 @@ def in_parts(inputs: Mapping[str, np.ndarray], rows: int) -> list[dict[str, np.n
     return [{name: value[first : first + rows] for name, value in inputs.items()} for first in range(0, total, rows)]
 
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
+def joined(parts: list[np.ndarray]) -> np.ndarray:
     """Rows of several batches; those with several values are filled to the widest with PAD."""
     if parts[0].ndim == 1:
         return np.concatenate(parts)

@@ -21,9 +21,11 @@ from typing import Any
 from tfrec_zoo.dataset_spec import MANIFEST, DatasetSpec
 from tfrec_zoo.errors import ExportError
 from tfrec_zoo.export import gate, warmup
+from tfrec_zoo.export.feature_requests import feature_requests
 from tfrec_zoo.export.golden_requests import Request, golden_requests, task_requests
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.servable import Servable
+from tfrec_zoo.models.feature_recommender import FeatureRecommender
 from tfrec_zoo.runs.run_directory import RunDirectory
 from tfrec_zoo.runs.task_folder import TaskFolder
 from tfrec_zoo.runs.task_run import TASK, TaskRun
@@ -91,24 +93,28 @@ def export_run(
         if newer is not None:
             catalogue = catalogue.refreshed(newer, staging)
         progress("writing the SavedModel")
-        servable = Servable(run.load_model(spec), catalogue, max_k, packed)
+        model = run.load_model(spec)
+        servable = Servable(model, catalogue, max_k, packed)
         servable.save(str(temporary))
-        signatures = sorted(servable.functions)
+        signatures = sorted(servable.signatures)
         own = [name for name in signatures if name not in {task.name for task in packed}]
-        requests = golden_requests(spec, catalogue, own) + task_requests(spec, catalogue, packed)
+        if isinstance(model, FeatureRecommender):
+            requests = feature_requests(spec, catalogue, model, own)
+        else:
+            requests = golden_requests(spec, catalogue, own) + task_requests(spec, catalogue, packed)
         answers = gate.live_answers(servable, requests)
         extra = temporary / "assets.extra"
         extra.mkdir(exist_ok=True)
         types = {
-            name: {each.name: each.dtype for each in function.input_signature}
-            for name, function in servable.functions.items()
+            name: {alias: spec.dtype for alias, spec in signature.inputs.items()}
+            for name, signature in servable.signatures.items()
         }
         warmups = warmup.write_warmup(extra, run.config().model, requests, types)
         over_grpc = over_grpc and gate.can_serve()
         progress(
             "gate: every signature in a TF1 Session" + (" and over gRPC" if over_grpc else "") + ", other processes"
         )
-        gate.check_parts(temporary, servable, catalogue)
+        gate.check_parts(temporary, servable)
         _replay_everywhere(temporary, requests, answers, over_grpc)
         golden = [{**request, "outputs": answer} for request, answer in zip(requests, answers, strict=True)]
         (extra / "golden_requests.json").write_text(json.dumps(golden), encoding="utf-8")

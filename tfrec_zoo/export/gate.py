@@ -7,7 +7,6 @@ model, that lacks a file, or whose weights or vocabulary are not the live ones i
 
 from __future__ import annotations
 
-import base64
 import collections
 import hashlib
 import importlib.util
@@ -23,8 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec_zoo.errors import ExportError
-from tfrec_zoo.export.golden_requests import Request
-from tfrec_zoo.export.item_catalogue import ItemCatalogue
+from tfrec_zoo.export.golden_requests import Request, to_array
 from tfrec_zoo.export.servable import Servable
 
 TOLERANCE = 1e-4
@@ -40,18 +38,13 @@ def live_answers(servable: Servable, requests: Sequence[Request]) -> Answers:
     """Answers of the live model, computed in this process by the signatures' own Python code, one op at a time."""
     answers = []
     for request in requests:
-        function = servable.functions[request["signature"]]
-        types = {spec.name: spec.dtype for spec in function.input_signature}
-        inputs = {alias: tf.constant(_decoded(value), types[alias]) for alias, value in request["inputs"].items()}
-        outputs = function.python_function(**inputs)
-        answers.append({alias: _to_lists(value.numpy()) for alias, value in outputs.items()})
+        signature = servable.signatures[request["signature"]]
+        inputs = {
+            alias: tf.constant(to_array(value, signature.inputs[alias].dtype))
+            for alias, value in request["inputs"].items()
+        }
+        answers.append({alias: _to_lists(value.numpy()) for alias, value in signature.answer(inputs).items()})
     return answers
-
-
-def _decoded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decoded(each) for each in value]
-    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value
 
 
 def replay_in_session(saved_model: Path, requests: Sequence[Request]) -> Answers:
@@ -91,8 +84,8 @@ def _replay(command: list[str], requests: Sequence[Request], where: str) -> Answ
         return json.loads(answered.read_text(encoding="utf-8"))
 
 
-def check_parts(saved_model: Path, servable: Servable, catalogue: ItemCatalogue) -> None:
-    """Refuses a SavedModel whose weights or vocabulary are not, to the last bit, the live ones.
+def check_parts(saved_model: Path, servable: Servable) -> None:
+    """Refuses a SavedModel whose weights or vocabularies are not, to the last bit, the live ones.
 
     Raises:
         ExportError: Says what is missing or differs.
@@ -108,11 +101,14 @@ def check_parts(saved_model: Path, servable: Servable, catalogue: ItemCatalogue)
     missing = collections.Counter(_digest(variable.numpy()) for variable in servable.variables) - stored
     if missing:
         raise ExportError(f"{saved_model}: {missing.total()} of the weights are not the live model's.")
-    asset = saved_model / "assets" / catalogue.vocabulary.name
-    if not asset.is_file():
-        raise ExportError(f"{saved_model} is incomplete: it has no assets/{asset.name}.")
-    if asset.read_bytes() != catalogue.vocabulary.read_bytes():
-        raise ExportError(f"{asset} is not the vocabulary that the model was trained with.")
+    for vocabulary in servable.vocabularies:
+        asset = saved_model / "assets" / vocabulary.name
+        if not asset.is_file():
+            raise ExportError(f"{saved_model} is incomplete: it has no assets/{asset.name}.")
+        # TensorFlow appends a number to the name where two files have the same.
+        same_name = asset.parent.glob(f"{asset.name}*")
+        if vocabulary.read_bytes() not in (each.read_bytes() for each in same_name):
+            raise ExportError(f"{asset} is not the vocabulary that the model was trained with.")
 
 
 def _digest(value: np.ndarray) -> str:

@@ -6,13 +6,13 @@ import base64
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfrec_zoo.data import records
 from tfrec_zoo.data.sequences import evaluation_batches
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
-from tfrec_zoo.export.servable import DEFAULT_SIGNATURE
 from tfrec_zoo.models.transfer_task import NEXT_ITEM
 from tfrec_zoo.runs.task_folder import TaskFolder
 
@@ -20,7 +20,7 @@ UNKNOWN = "never seen\u2063"  # an invisible separator: no catalogue has this id
 _CANDIDATES = 200
 
 Request = dict[str, Any]
-"""\"signature\" and \"inputs\", alias -> nested list; bytes are {\"b64\": text}."""
+"""\"signature\" and \"inputs\", alias -> nested list; bytes are {\"b64\": text}, a number that is missing is None."""
 
 
 def golden_requests(
@@ -40,9 +40,9 @@ def golden_requests(
     items = catalogue.items
     history = _histories(spec, catalogue, users)
     rows = len(history)
-    candidates = [*items[:: max(1, len(items) // _CANDIDATES)], items[-1], UNKNOWN, ""]
+    candidates = some_candidates(catalogue)
     wanted: dict[str, list[dict[str, Any]]] = {
-        DEFAULT_SIGNATURE: [{"history": history}],
+        "serving_default": [{"history": history}],
         "recommend": [{"history": history[:1]}],
         "recommend_filtered": [
             {
@@ -58,6 +58,12 @@ def golden_requests(
         "recommend_diverse": [{"history": history, "seed": list(range(rows))}],
     }
     return [{"signature": name, "inputs": inputs} for name in signatures for inputs in wanted[name]]
+
+
+def some_candidates(catalogue: ItemCatalogue) -> list[str]:
+    """Raw ids from all over the catalogue, one of them twice, an unknown one and none."""
+    items = catalogue.items
+    return [*items[:: max(1, len(items) // _CANDIDATES)], items[-1], items[0], UNKNOWN, ""]
 
 
 def task_requests(
@@ -104,3 +110,14 @@ def _examples(spec: DatasetSpec, users: int) -> list[str]:
     if split is not None:
         found += [each.numpy() for each in records.read(spec.paths("sequences", split)).take(users)]
     return [base64.b64encode(each).decode("ascii") for each in found]
+
+
+def to_array(value: Any, dtype: tf.DType) -> np.ndarray:
+    """An input of a request as an array; strings are objects, a float that is missing is NaN."""
+
+    def decoded(each: Any) -> Any:
+        if isinstance(each, list):
+            return [decoded(item) for item in each]
+        return base64.b64decode(each["b64"]) if isinstance(each, dict) else each
+
+    return np.array(decoded(value), dtype.as_numpy_dtype)

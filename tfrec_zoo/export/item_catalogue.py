@@ -2,7 +2,8 @@
 
 A new item has no weights and no content here. It is given a prior: the mean score of the items that are about as
 popular as it is, so that it ranks where an average item of its popularity ranks for this user. The model's weights stay
-as they are, and any model that scores its catalogue can be refreshed.
+as they are, and any model that scores its catalogue can be refreshed. Models of features do better: they encode what
+the newer dataset says of the item (catalogue_features.py).
 """
 
 from __future__ import annotations
@@ -29,18 +30,22 @@ class ItemCatalogue:
         items: What it holds.
         counts: float64 (items,), train interactions of each.
         neighbours: int32 (new items, neighbours), columns whose mean score each item after the model's own gets.
+        dataset: That which the model was trained on.
+        newer: That which has the items after the model's own.
     """
 
     vocabulary: Path
     items: list[str]
     counts: np.ndarray
     neighbours: np.ndarray
+    dataset: DatasetSpec
+    newer: DatasetSpec | None = None
 
     @classmethod
     def of_dataset(cls, spec: DatasetSpec) -> ItemCatalogue:
         """The items of the dataset that the model was trained on."""
         counts = np.asarray(spec.item_counts, np.float64)
-        return cls(spec.vocabulary_path("item"), spec.vocabulary("item"), counts, np.zeros((0, 1), np.int32))
+        return cls(spec.vocabulary_path("item"), spec.vocabulary("item"), counts, np.zeros((0, 1), np.int32), spec)
 
     def refreshed(self, newer: DatasetSpec, folder: str | os.PathLike[str]) -> ItemCatalogue:
         """The same items in the same columns, with those that only a newer dataset has after them.
@@ -62,7 +67,14 @@ class ItemCatalogue:
         items = [*self.items, *new]
         vocabulary = Path(folder) / self.vocabulary.name
         vocabulary.write_text("".join(f"{item}\n" for item in items), encoding="utf-8")
-        return ItemCatalogue(vocabulary, items, np.concatenate([counts, new_counts]), _nearest(counts, new_counts))
+        return ItemCatalogue(
+            vocabulary,
+            items,
+            np.concatenate([counts, new_counts]),
+            _nearest(counts, new_counts),
+            self.dataset,
+            newer,
+        )
 
     @property
     def new_items(self) -> int:

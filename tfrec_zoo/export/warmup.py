@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from tfrec_zoo.export.golden_requests import Request, pad_left
+from tfrec_zoo.export.golden_requests import Request, pad_left, to_array
 
 FILE = "tf_serving_warmup_requests"
 MAX_RECORDS = 1000
@@ -74,7 +73,7 @@ def write_warmup(directory: Path, name: str, requests: list[Request], types: dic
                     spec.name, spec.signature_name = name, request["signature"]
                     for alias, value in inputs.items():
                         dtype = types[request["signature"]][alias]
-                        proto = tf.make_tensor_proto(_bytes(value[rows]), dtype)
+                        proto = tf.make_tensor_proto(to_array(value[rows], dtype), dtype)
                         log.predict_log.request.inputs[alias] = proto.SerializeToString()
                     writer.write(log.SerializeToString())
                     count += 1
@@ -88,9 +87,3 @@ def _widths(inputs: dict[str, Any]) -> list[dict[str, Any]]:
         return [inputs]
     histories = [[item for item in row if item] for row in inputs["history"]]
     return [{**inputs, "history": pad_left(histories, width)} for width in _WIDTHS]
-
-
-def _bytes(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_bytes(each) for each in value]
-    return base64.b64decode(value["b64"]) if isinstance(value, dict) else value

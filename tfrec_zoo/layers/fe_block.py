@@ -59,7 +59,7 @@ class FEBlock(keras.layers.Layer):
 
         Args:
             users: float (batch, user heads, head_dim).
-            items: float (batch, candidates, item heads, head_dim).
+            items: float (batch, candidates, item heads, head_dim); there may be no candidates.
 
         Returns:
             float (batch, candidates).
@@ -68,8 +68,9 @@ class FEBlock(keras.layers.Layer):
         # One matrix product for all candidates of a user.
         flat = ops.reshape(items, (batch, candidates * heads, width))
         products = ops.matmul(flat, ops.transpose(users, (0, 2, 1)))
-        products = ops.reshape(products, (batch, candidates, heads, -1))
-        return ops.sum(ops.max(products, axis=2), axis=-1)
+        products = ops.reshape(products, (batch, candidates, heads, users.shape[1]))
+        # With a value to start from, Keras takes a user without candidates for what it is.
+        return ops.sum(ops.max(products, axis=2, initial=float("-inf")), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -50,15 +50,20 @@ class FeatureColumn:
     mean: float | None = None
     deviation: float | None = None
 
+    @classmethod
+    def of(cls, name: str, feature: FeatureSpec) -> FeatureColumn:
+        """The column of what dataset.json says of a feature."""
+        if feature.vocabulary is None:
+            kind = COUNT if name in ("user_count", "item_count") else NUMBER
+            return cls(name, kind, mean=feature.mean, deviation=feature.deviation)
+        kind = CATEGORY if feature.shape == (1,) else HISTORY if name == "history" else SEVERAL
+        vocabulary = feature.vocabulary.removeprefix("vocab/").removesuffix(".txt")
+        return cls(name, kind, vocabulary, feature.cardinality)
+
     @property
     def raw_name(self) -> str:
         """Its name in a request, which has raw values."""
         return USER if self.name == "user_id" else self.name
-
-    @property
-    def default(self) -> int | float:
-        """What stands for a feature of which nothing is known, as the Beam job writes it."""
-        return 0.0 if self.kind in (NUMBER, COUNT) else PAD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +102,7 @@ class FeatureColumns:
         sides: dict[str, dict[str, FeatureColumn]] = {USER: {}, ITEM: {}}
         for name, feature in features.items():
             if name not in _NO_INPUTS:
-                sides[_OWNER.get(name) or str(feature.entity)][name] = _column(name, feature)
+                sides[_OWNER.get(name) or str(feature.entity)][name] = FeatureColumn.of(name, feature)
         return cls(_choose(sides, USER, user, spec), _choose(sides, ITEM, item, spec))
 
     @classmethod
@@ -134,7 +139,7 @@ def to_inputs(
     for column in columns:
         value = features[column.name]
         if isinstance(value, tf.RaggedTensor):
-            value = value.to_tensor(column.default)
+            value = value.to_tensor(PAD)
         if column.kind in (NUMBER, COUNT):
             value = tf.cast(value, tf.float32)
             value = tf.where(tf.math.is_finite(value), value, 0.0)
@@ -144,15 +149,6 @@ def to_inputs(
             value = latest(value, history_length)
         inputs[column.name] = value
     return inputs
-
-
-def _column(name: str, feature: FeatureSpec) -> FeatureColumn:
-    if feature.vocabulary is None:
-        kind = COUNT if name in ("user_count", "item_count") else NUMBER
-        return FeatureColumn(name, kind, mean=feature.mean, deviation=feature.deviation)
-    kind = CATEGORY if feature.shape == (1,) else HISTORY if name == "history" else SEVERAL
-    vocabulary = feature.vocabulary.removeprefix("vocab/").removesuffix(".txt")
-    return FeatureColumn(name, kind, vocabulary, feature.cardinality)
 
 
 def _choose(

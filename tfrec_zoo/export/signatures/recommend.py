@@ -26,12 +26,27 @@ def best(vocabulary: ItemVocabulary, scores: tf.Tensor, fallback: tf.Tensor, max
     """
     top, columns = tf.math.top_k(scores, k=min(max_k, scores.shape[1]))
     missing = [[0, 0], [0, max_k - top.shape[1]]]
-    top = tf.pad(top, missing, constant_values=float("-inf"))
-    ids = tf.pad(columns + FIRST_ITEM_ID, missing)
-    ranked = tf.math.is_finite(top)
+    return ranked(vocabulary, tf.pad(top, missing, constant_values=float("-inf")), tf.pad(columns, missing), fallback)
+
+
+def ranked(
+    vocabulary: ItemVocabulary, scores: tf.Tensor, columns: tf.Tensor, fallback: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """The answer for items that are ranked already.
+
+    Args:
+        vocabulary: The items' raw ids.
+        scores: float32 (batch, max_k), best first, minus infinity where there is no item.
+        columns: int32 (batch, max_k), of the catalogue.
+        fallback: bool (batch,).
+
+    Returns:
+        As of `best`.
+    """
+    filled = tf.math.is_finite(scores)
     return {
-        "item_ids": tf.where(ranked, vocabulary.raw_ids(ids), ""),
-        "scores": tf.where(ranked, top, LOWEST),
+        "item_ids": tf.where(filled, vocabulary.raw_ids(columns + FIRST_ITEM_ID), ""),
+        "scores": tf.where(filled, scores, LOWEST),
         "fallback": fallback,
     }
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfrec_zoo.export.signatures.catalogue import CatalogueScorer
 from tfrec_zoo.export.signatures.recommend import best
-from tfrec_zoo.models.transfer_task import NEXT_ITEM, TransferTask
+from tfrec_zoo.models.transfer_task import TransferTask
 from tfrec_zoo.preprocessing.seen import leave_out
 from tfrec_zoo.preprocessing.vocabulary import ItemVocabulary
 from tfrec_zoo.runs.task_folder import TaskFolder
@@ -33,12 +33,6 @@ class TaskScorer(tf.Module):
         )
         self._weights = [weight.value for weight in task.own_weights]
         self._score = lambda history: tf.cast(task.score(history), tf.float32)
-
-    @property
-    def inputs(self) -> list[tf.TensorSpec]:
-        """Inputs of the signature."""
-        names = ("history", "exclude") if self.kind == NEXT_ITEM else ("history",)
-        return [tf.TensorSpec((None, None), tf.string, name=name) for name in names]
 
     def scores(self, history: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores of the targets, float32 (batch, targets), and where they are log frequencies: bool (batch,).
