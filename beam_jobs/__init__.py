@@ -9,7 +9,9 @@ is only the face of `python -m beam_jobs.prepare`; the name `beam_jobs.prepare` 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from beam_jobs.meter import Meter
@@ -29,11 +31,17 @@ def prepare(options: PrepareOptions) -> dict[str, Any]:
         DataError: The log cannot be read, has no usable row, or too many rows were rejected; nothing is published.
     """
     meter = Meter()
-    # Importing Beam warns of cloud libraries that this job does not use.
+    with importing_beam():
+        from beam_jobs.pipeline import run
+    return run(options, meter)
+
+
+@contextlib.contextmanager
+def importing_beam() -> Iterator[None]:
+    """For the first import of Beam, which warns of cloud libraries that these jobs do not use."""
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        from beam_jobs.pipeline import run
+        yield
     finally:
         logging.disable(previous)
-    return run(options, meter)

@@ -135,6 +135,8 @@ class EmbedShard(beam.DoFn):
         """Loads the model, in the way of TensorFlow Serving: a Session needs neither Keras nor this project."""
         import tensorflow as tf
 
+        # Of the loader it says that it is deprecated; its successor would not run as TensorFlow Serving does.
+        tf.get_logger().setLevel("ERROR")
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         with self._session.graph.as_default():
             loaded = tf.compat.v1.saved_model.loader.load(self._session, ["serve"], self.saved_model)

@@ -351,6 +351,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _embed_items(args: argparse.Namespace) -> int:
+    import beam_jobs
     from beam_jobs.embed_options import EmbedOptions
 
     try:
@@ -359,8 +360,8 @@ def _embed_items(args: argparse.Namespace) -> int:
         print(f"tfrec embed-items: error: {error}", file=sys.stderr)
         return 2
     _quiet_tensorflow(args)
-    from beam_jobs.embed_items import embed_items
-
+    with beam_jobs.importing_beam():
+        from beam_jobs.embed_items import embed_items
     result = embed_items(options)
     if args.json != "-":
         print(

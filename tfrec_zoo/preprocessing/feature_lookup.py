@@ -85,6 +85,7 @@ class FeatureLookup(tf.Module):
         for column in self.columns:
             if column.vocabulary:
                 ids = features[column.name]
+                # A column more, so that one id a row is taken together like several.
                 known |= tf.reduce_any(ids[:, None] >= FIRST_ITEM_ID, axis=tf.range(1, tf.rank(ids) + 1))
         return known
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfrec_zoo.data import records
 from tfrec_zoo.data.items import item_batches
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.evaluation.catalogue_matching import in_parts
@@ -116,7 +117,10 @@ def _mean_label(spec: DatasetSpec) -> float:
     names = ["item_count", "item_mean_label"]
     if not set(names) <= set(spec.features.get("items", {})):
         return 0.0
-    batches = item_batches(spec, _ITEMS_AT_ONCE, features=names)
-    counts, means = (np.concatenate([batch[name].numpy() for batch in batches]) for name in names)
-    # Labels are whole numbers, so the sums are too.
-    return float(np.rint(counts * means.astype(np.float64)).sum() / max(counts.sum(), 1))
+    rows, total = 0, 0.0
+    for batch in records.explained(item_batches(spec, _ITEMS_AT_ONCE, features=names), spec):
+        counts, means = (batch[name].numpy() for name in names)
+        rows += int(counts.sum())
+        # Labels are whole numbers, so their sums are too.
+        total += float(np.rint(counts * means.astype(np.float64)).sum())
+    return total / max(rows, 1)
