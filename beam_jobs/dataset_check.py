@@ -1,18 +1,20 @@
 """`tfrec inspect --verify`: reads every byte of a dataset and says everything that is wrong with it.
 
 Checked are sizes, checksums, record counts and digests of all files; that vocabularies have unique lines and as many as
-said; that every record has the features that dataset.json describes, with ids inside their vocabularies; and that the
-splits hold different events.
+said; that every record has the features that dataset.json describes, with ids inside their vocabularies; that the
+splits hold different events; and that no feature was computed from held-out labels.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from beam_jobs.aggregates_check import AggregatesCheck
 from beam_jobs.dataset_rows import parts
 from beam_jobs.example_message import decode
 from beam_jobs.record_reader import read_records
@@ -57,12 +59,13 @@ def verify(spec: DatasetSpec) -> dict[str, Any]:
             _check_vocabulary(spec, file, faults)
     oov: dict[str, float] = {}
     for view, splits in parts(spec).items():
-        check, splits_check = _RecordCheck(spec, view, faults), SplitCheck(spec, view)
+        check = _RecordCheck(spec, view, faults)
+        splits_check, aggregates_check = SplitCheck(spec, view), AggregatesCheck(spec, view)
         for split in splits:
             for file in spec.files:
                 if (file.view, file.split) == (view, split):
-                    records += _check_shard(spec, file, check, splits_check, faults)
-        for line in splits_check.faults():
+                    records += _check_shard(spec, file, check, (splits_check, aggregates_check), faults)
+        for line in splits_check.faults() + aggregates_check.faults():
             faults.add(line)
         notes += splits_check.notes()
         oov[view] = round(check.oov / max(1, check.ids), 6)
@@ -104,7 +107,11 @@ def _check_vocabulary(spec: DatasetSpec, file: FileSpec, faults: Faults) -> None
 
 
 def _check_shard(
-    spec: DatasetSpec, file: FileSpec, check: _RecordCheck, splits_check: SplitCheck, faults: Faults
+    spec: DatasetSpec,
+    file: FileSpec,
+    check: _RecordCheck,
+    of_all_records: Sequence[SplitCheck | AggregatesCheck],
+    faults: Faults,
 ) -> int:
     """Returns the number of its records that could be read."""
     digest, count = hashlib.blake2b(digest_size=DIGEST_BYTES), 0
@@ -113,7 +120,8 @@ def _check_shard(
             digest.update(checksum.to_bytes(4, "little"))
             values = check(record, f"{file.path}, record {count}")
             if values is not None:
-                splits_check.add(file.split, values)
+                for each in of_all_records:
+                    each.add(file.split, values)
             count += 1
     except DataError as error:
         faults.add(str(error))

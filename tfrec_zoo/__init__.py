@@ -13,6 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrec_zoo.data.interactions import training_batches as interaction_batches
+    from tfrec_zoo.data.interactions import training_rows as interaction_rows
     from tfrec_zoo.data.sequences import evaluation_batches, training_batches, training_records
     from tfrec_zoo.dataset_spec import DatasetSpec
     from tfrec_zoo.errors import (
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from tfrec_zoo.evaluation.baselines import Markov, Popularity
     from tfrec_zoo.evaluation.comparison import compare_runs
     from tfrec_zoo.evaluation.evaluator import Evaluation, Evaluator
+    from tfrec_zoo.evaluation.pointwise import PointwiseEvaluation, PointwiseEvaluator
     from tfrec_zoo.evaluation.report import evaluate_run
     from tfrec_zoo.export.export_run import export_run
     from tfrec_zoo.models.bert4rec import Bert4Rec
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from tfrec_zoo.models.recommender import Recommender
     from tfrec_zoo.models.registry import get_model
     from tfrec_zoo.models.sasrec import SASRec
-    from tfrec_zoo.training.callbacks import RankingValidation
+    from tfrec_zoo.training.callbacks import LabelValidation, RankingValidation
     from tfrec_zoo.training.finetune import finetune
     from tfrec_zoo.training.train import train
 
@@ -51,6 +54,7 @@ _MODULES = {
     "EvaluationError": "errors",
     "Evaluator": "evaluation.evaluator",
     "ExportError": "errors",
+    "LabelValidation": "training.callbacks",
     "Markov": "evaluation.baselines",
     "DIN": "models.din",
     "DSSM": "models.dssm",
@@ -58,6 +62,8 @@ _MODULES = {
     "IntTower": "models.inttower",
     "NCF": "models.ncf",
     "PeterRec": "models.peterrec",
+    "PointwiseEvaluation": "evaluation.pointwise",
+    "PointwiseEvaluator": "evaluation.pointwise",
     "Popularity": "evaluation.baselines",
     "RankingValidation": "training.callbacks",
     "Recommender": "models.recommender",
@@ -70,6 +76,8 @@ _MODULES = {
     "export_run": "export.export_run",
     "finetune": "training.finetune",
     "get_model": "models.registry",
+    "interaction_batches": "data.interactions:training_batches",
+    "interaction_rows": "data.interactions:training_rows",
     "train": "training.train",
     "training_batches": "data.sequences",
     "training_records": "data.sequences",
@@ -89,8 +97,11 @@ __all__ = [
     "Evaluator",
     "ExportError",
     "IntTower",
+    "LabelValidation",
     "Markov",
     "PeterRec",
+    "PointwiseEvaluation",
+    "PointwiseEvaluator",
     "Popularity",
     "RankingValidation",
     "Recommender",
@@ -103,6 +114,8 @@ __all__ = [
     "export_run",
     "finetune",
     "get_model",
+    "interaction_batches",
+    "interaction_rows",
     "train",
     "training_batches",
     "training_records",
@@ -112,7 +125,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module, _, there = _MODULES[name].partition(":")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), there or name)
 
 
 def __dir__() -> list[str]:

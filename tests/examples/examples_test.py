@@ -7,17 +7,32 @@ from pathlib import Path
 import keras
 import pytest
 
+from tests.models.conftest import rated  # noqa: F401
+from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.models.registry import MODELS, get_model
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("fit_*.py"))
+EXAMPLES = Path(__file__).parents[2] / "examples"
+OF_SEQUENCES = [path.stem for path in sorted(EXAMPLES.glob("fit_*.py")) if path.stem != "fit_label_model"]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_example(example: Path, data: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(example), "--data", str(data), "--output", str(tmp_path / "best.keras")]
-    command += ["--epochs", "2", "--batch-size", "16"]
+def run(example: str, data: Path, output: Path, *options: str) -> str:
+    """Runs an example for two epochs and returns what it printed; the model that it left loads."""
+    command = [sys.executable, str(EXAMPLES / f"{example}.py"), "--data", str(data), "--output", str(output)]
+    command += ["--epochs", "2", "--batch-size", "16", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "'ndcg@10'" in done.stdout
     classes = tuple(get_model(name) for name in MODELS)  # importing a class registers it with Keras
-    assert isinstance(keras.saving.load_model(tmp_path / "best.keras"), classes)
+    assert isinstance(keras.saving.load_model(output), classes)
+    return done.stdout
+
+
+@pytest.mark.parametrize("example", OF_SEQUENCES)
+def test_example(example: str, data: Path, tmp_path: Path) -> None:
+    assert "'ndcg@10'" in run(example, data, tmp_path / "best.keras")
+
+
+@pytest.mark.parametrize(
+    "model", ["inttower", "ncf", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dssm", "din", "deepfm"))]
+)
+def test_example_of_labels(model: str, rated: DatasetSpec, tmp_path: Path) -> None:  # noqa: F811
+    assert "'auc'" in run("fit_label_model", rated.directory, tmp_path / "best.keras", "--model", model)

@@ -90,7 +90,7 @@ def test_the_loss_of_inttower_is_log_loss_and_cir(rated: DatasetSpec) -> None:
     np.testing.assert_allclose(losses[1.0] - losses[0.0], 2 * (losses[0.5] - losses[0.0]), rtol=1e-3, atol=1e-5)
     added = losses[1.0] - losses[0.0]
     np.testing.assert_allclose(added[labels.numpy() == 0], 0.0, atol=1e-6)
-    user, item = model._user_layers(given, False)[-1], model._item_layer(given, False)
+    user, item = model.user_layers(given, False)[-1], model.item_layers(given, False)[-1]
     cir = info_nce(user, item, given["item"], model.config.cir_temperature).numpy()
     np.testing.assert_allclose(added, labels * cir, rtol=1e-3, atol=1e-4)
 

@@ -14,8 +14,11 @@ from tfrec_zoo.errors import ConfigError
 
 BENCHMARKS = {
     "catalogue": "tfrec_zoo.benchmarks.catalogue_cost",
+    "ctr": "tfrec_zoo.benchmarks.label_accuracy",
     "encode": "tfrec_zoo.benchmarks.encoding_cost",
     "evaluate": "tfrec_zoo.benchmarks.evaluation_cost",
+    "index": "tfrec_zoo.benchmarks.index_cost",
+    "pre-rank": "tfrec_zoo.benchmarks.pre_ranking_cost",
     "prepare": "tfrec_zoo.benchmarks.preparation_cost",
     "serve": "tfrec_zoo.benchmarks.serving_latency",
     "train": "tfrec_zoo.benchmarks.training_throughput",

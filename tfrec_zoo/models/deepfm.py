@@ -12,25 +12,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import keras
-import pydantic
 import tensorflow as tf
 
-from tfrec_zoo.backbones.tower import Tower
-from tfrec_zoo.models.feature_recommender import FeatureConfig, FeatureRecommender, beside, flat
+from tfrec_zoo.models.feature_recommender import FeatureRecommender, beside, flat
+from tfrec_zoo.models.tower_config import Share, TowerConfig, Units
 
 
-class DeepFMConfig(FeatureConfig):
-    """The network beside the factorisation machine.
+class DeepFMConfig(TowerConfig):
+    """The network beside the factorisation machine, in the paper's sizes."""
 
-    Attributes:
-        units: Widths of the network's layers.
-        dropout: Share of dropped activations.
-        batch_norm: Whether layers are normalised.
-    """
-
-    units: tuple[pydantic.PositiveInt, ...] = pydantic.Field((400, 400, 400), min_length=1)
-    dropout: float = pydantic.Field(0.5, ge=0, lt=1)
-    batch_norm: bool = True
+    units: Units = (400, 400, 400)
+    dropout: Share = 0.5
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
@@ -49,8 +41,7 @@ class DeepFM(FeatureRecommender):
         user, item = self.columns.user, self.columns.item
         self.user_fields, self.item_fields = self._embeddings(user), self._embeddings(item)
         self.user_weights, self.item_weights = self._embeddings(user, 1), self._embeddings(item, 1)
-        self.network = Tower(c.units, c.dropout, c.batch_norm, dtype=self.dtype_policy)
-        self.network.build((None, None, (len(user) + len(item)) * c.dim))
+        self.network = c.make_tower((None, None, (len(user) + len(item)) * c.dim), self.dtype_policy)
         self.output_layer = keras.layers.Dense(1, dtype="float32")
         self.output_layer.build((None, None, c.units[-1]))
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import pydantic
 import tensorflow as tf
 
 from tfrec_zoo.dataset_spec import PAD
@@ -22,6 +21,7 @@ from tfrec_zoo.layers.dice import Dice
 from tfrec_zoo.layers.item_embedding import ItemEmbedding
 from tfrec_zoo.layers.local_activation import LocalActivationUnit
 from tfrec_zoo.models.feature_recommender import FeatureConfig, FeatureRecommender, beside, flat
+from tfrec_zoo.models.tower_config import Share, Units
 from tfrec_zoo.preprocessing.feature_columns import HISTORY
 
 
@@ -34,9 +34,9 @@ class DINConfig(FeatureConfig):
         dropout: Share of dropped activations.
     """
 
-    attention_units: tuple[pydantic.PositiveInt, ...] = pydantic.Field((36,), min_length=1)
-    units: tuple[pydantic.PositiveInt, ...] = pydantic.Field((200, 80), min_length=1)
-    dropout: float = pydantic.Field(0.3, ge=0, lt=1)
+    attention_units: Units = (36,)
+    units: Units = (200, 80)
+    dropout: Share = 0.3
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")

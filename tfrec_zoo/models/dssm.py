@@ -23,32 +23,26 @@ import numpy as np
 import pydantic
 import tensorflow as tf
 
-from tfrec_zoo.backbones.tower import Tower
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.losses.in_batch import in_batch_softmax
-from tfrec_zoo.models.feature_recommender import FeatureConfig, FeatureRecommender, flat
 from tfrec_zoo.models.recommender import ENCODES_ITEMS, Recommender
+from tfrec_zoo.models.tower_config import TowerConfig
+from tfrec_zoo.models.two_towers import TwoTowers
 
 POINTWISE, RETRIEVAL = "pointwise", "retrieval"
 
 
-class DSSMConfig(FeatureConfig):
-    """Towers and objective.
+class DSSMConfig(TowerConfig):
+    """Objective of the towers.
 
     Attributes:
-        units: Widths of the layers of both towers.
-        dropout: Share of dropped activations.
-        batch_norm: Whether layers are normalised.
         objective: "pointwise" learns labels; "retrieval" learns to find the items of rows with label 1 among all.
         temperature: Divides the cosine.
         log_q: Of retrieval: subtract the logarithm of how often an item is drawn into a batch from its logit.
         hard_negatives: Of retrieval: only so many negatives with the highest logits count; None: all.
     """
 
-    units: tuple[pydantic.PositiveInt, ...] = pydantic.Field((300, 300, 128), min_length=1)
-    dropout: float = pydantic.Field(0.3, ge=0, lt=1)
-    batch_norm: bool = True
     objective: Literal["pointwise", "retrieval"] = "pointwise"
     temperature: float = pydantic.Field(0.1, gt=0)
     log_q: bool = True
@@ -56,25 +50,20 @@ class DSSMConfig(FeatureConfig):
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
-class DSSM(FeatureRecommender):
+class DSSM(TwoTowers):
     """DSSM over the features of users and items.
 
     See `FeatureRecommender` for arguments, call and errors; the configuration is a `DSSMConfig`.
     """
 
     name_in_zoo = "dssm"
-    capabilities = FeatureRecommender.capabilities | {ENCODES_ITEMS}
+    capabilities = TwoTowers.capabilities | {ENCODES_ITEMS}
     config_class = DSSMConfig
     config: DSSMConfig
 
     def build_network(self) -> None:
+        super().build_network()
         c = self.config
-        self.user_fields, self.item_fields = self._embeddings(self.columns.user), self._embeddings(self.columns.item)
-        self.user_tower, self.item_tower = (
-            Tower(c.units, c.dropout, c.batch_norm, dtype=self.dtype_policy) for _ in range(2)
-        )
-        self.user_tower.build((None, len(self.columns.user) * c.dim))
-        self.item_tower.build((None, len(self.columns.item) * c.dim))
         if c.objective == POINTWISE:
             self.user_bias, self.item_bias = (keras.layers.Dense(1, dtype="float32") for _ in range(2))
             self.user_bias.build((None, c.units[-1]))
@@ -102,7 +91,7 @@ class DSSM(FeatureRecommender):
 
     def encode_users(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """User vectors: float32 (batch, units[-1]), or two columns more where there are biases."""
-        hidden = self.user_tower(flat(self.user_fields(inputs, training=training)), training=training)[-1]
+        hidden = self.user_layers(inputs, training)[-1]
         vectors = self._direction(hidden)
         if self.config.objective == RETRIEVAL:
             return vectors
@@ -111,7 +100,7 @@ class DSSM(FeatureRecommender):
 
     def encode_items(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """Item vectors, in the width of the users'; the product with a user's is the logit."""
-        hidden = self.item_tower(flat(self.item_fields(inputs, training=training)), training=training)[-1]
+        hidden = self.item_layers(inputs, training)[-1]
         vectors = self._direction(hidden)
         if self.config.objective == RETRIEVAL:
             return vectors

@@ -20,21 +20,19 @@ import keras
 import pydantic
 import tensorflow as tf
 
-from tfrec_zoo.backbones.tower import Tower
 from tfrec_zoo.layers.fe_block import FEBlock
 from tfrec_zoo.layers.light_se import LightSE
 from tfrec_zoo.losses.info_nce import info_nce
 from tfrec_zoo.losses.pointwise import log_loss
-from tfrec_zoo.models.feature_recommender import FeatureConfig, FeatureRecommender, flat
+from tfrec_zoo.models.tower_config import TowerConfig
+from tfrec_zoo.models.two_towers import TwoTowers
+from tfrec_zoo.preprocessing.feature_columns import USER
 
 
-class IntTowerConfig(FeatureConfig):
-    """Towers and their meeting; each part can be left out to see what it brings.
+class IntTowerConfig(TowerConfig):
+    """The towers' meeting; each part can be left out to see what it brings.
 
     Attributes:
-        units: Widths of the layers of both towers.
-        dropout: Share of dropped activations.
-        batch_norm: Whether layers are normalised.
         heads, item_heads: Heads of every user layer, and of the item.
         head_dim: Width of a head.
         light_se: Weigh the fields by Light-SE.
@@ -43,9 +41,6 @@ class IntTowerConfig(FeatureConfig):
         cir_temperature: tau of CIR.
     """
 
-    units: tuple[pydantic.PositiveInt, ...] = pydantic.Field((300, 300, 128), min_length=1)
-    dropout: float = pydantic.Field(0.3, ge=0, lt=1)
-    batch_norm: bool = True
     heads: int = pydantic.Field(4, ge=1)
     item_heads: int = pydantic.Field(4, ge=1)
     head_dim: int = pydantic.Field(32, ge=1)
@@ -56,7 +51,7 @@ class IntTowerConfig(FeatureConfig):
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
-class IntTower(FeatureRecommender):
+class IntTower(TwoTowers):
     """IntTower over the features of users and items.
 
     See `FeatureRecommender` for arguments, call and errors; the configuration is an `IntTowerConfig`.
@@ -67,13 +62,8 @@ class IntTower(FeatureRecommender):
     config: IntTowerConfig
 
     def build_network(self) -> None:
+        super().build_network()
         c = self.config
-        self.user_fields, self.item_fields = self._embeddings(self.columns.user), self._embeddings(self.columns.item)
-        self.user_tower, self.item_tower = (
-            Tower(c.units, c.dropout, c.batch_norm, dtype=self.dtype_policy) for _ in range(2)
-        )
-        self.user_tower.build((None, len(self.columns.user) * c.dim))
-        self.item_tower.build((None, len(self.columns.item) * c.dim))
         if c.light_se:
             self.user_se, self.item_se = LightSE(dtype=self.dtype_policy), LightSE(dtype=self.dtype_policy)
             self.user_se.build((None, len(self.columns.user), c.dim))
@@ -85,20 +75,25 @@ class IntTower(FeatureRecommender):
         self.scale = (len(taking_part) * c.heads * c.head_dim) ** -0.5
         self.bias = self.add_weight(name="bias", shape=(), initializer="zeros")
 
+    def weigh(self, fields: tf.Tensor, side: str) -> tf.Tensor:
+        if not self.config.light_se:
+            return fields
+        return self.user_se(fields) if side == USER else self.item_se(fields)
+
     def encode_users(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """Heads of all user layers: float32 (batch, layers * heads, head_dim)."""
-        return self._user_heads(self._user_layers(inputs, training))
+        return self._user_heads(self.user_layers(inputs, training))
 
     def encode_items(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """Heads of the item: float32 (batch, item_heads, head_dim)."""
-        return tf.cast(self.block.item_heads_of(self._item_layer(inputs, training)), tf.float32)
+        return tf.cast(self.block.item_heads_of(self.item_layers(inputs, training)[-1]), tf.float32)
 
     def match(self, users: tf.Tensor, items: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return self.block.match(users, items) * self.scale + self.bias
 
     def target_losses(self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool) -> tf.Tensor:
         c = self.config
-        user, item = self._user_layers(inputs, training), self._item_layer(inputs, training)
+        user, item = self.user_layers(inputs, training), self.item_layers(inputs, training)[-1]
         heads = tf.cast(self.block.item_heads_of(item), tf.float32)[:, None]
         losses = log_loss(self.match(self._user_heads(user), heads, training)[:, 0], targets)
         if c.cir_weight:
@@ -106,13 +101,5 @@ class IntTower(FeatureRecommender):
             losses += c.cir_weight * targets * info_nce(user[-1], item, inputs["item"], c.cir_temperature)
         return losses
 
-    def _user_layers(self, inputs: Mapping[str, tf.Tensor], training: bool | None) -> list[tf.Tensor]:
-        fields = self.user_fields(inputs, training=training)
-        return self.user_tower(flat(self.user_se(fields) if self.config.light_se else fields), training=training)
-
     def _user_heads(self, layers: list[tf.Tensor]) -> tf.Tensor:
         return tf.cast(self.block.user_heads(layers if self.config.fe_block else layers[-1:]), tf.float32)
-
-    def _item_layer(self, inputs: Mapping[str, tf.Tensor], training: bool | None) -> tf.Tensor:
-        fields = self.item_fields(inputs, training=training)
-        return self.item_tower(flat(self.item_se(fields) if self.config.light_se else fields), training=training)[-1]

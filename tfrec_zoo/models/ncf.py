@@ -15,24 +15,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import keras
-import pydantic
 import tensorflow as tf
 
-from tfrec_zoo.backbones.tower import Tower
-from tfrec_zoo.models.feature_recommender import FeatureConfig, FeatureRecommender, beside, flat
+from tfrec_zoo.models.feature_recommender import FeatureRecommender, beside, flat
+from tfrec_zoo.models.tower_config import Share, TowerConfig, Units
 
 
-class NCFConfig(FeatureConfig):
-    """Both halves of NeuMF.
+class NCFConfig(TowerConfig):
+    """NeuMF in the sizes of small data, over the two ids; the layers are those of the MLP."""
 
-    Attributes:
-        units: Widths of the MLP's layers.
-        dropout: Share of dropped activations.
-        batch_norm: Whether layers are normalised.
-    """
-
-    units: tuple[pydantic.PositiveInt, ...] = pydantic.Field((64, 32, 16), min_length=1)
-    dropout: float = pydantic.Field(0.0, ge=0, lt=1)
+    units: Units = (64, 32, 16)
+    dropout: Share = 0.0
     batch_norm: bool = False
     user_features: tuple[str, ...] | None = ("user_id",)
     item_features: tuple[str, ...] | None = ("item",)
@@ -54,8 +47,7 @@ class NCF(FeatureRecommender):
         user, item = self.columns.user, self.columns.item
         self.user_factors, self.item_factors = self._embeddings(user), self._embeddings(item)
         self.user_fields, self.item_fields = self._embeddings(user), self._embeddings(item)
-        self.mlp = Tower(c.units, c.dropout, c.batch_norm, dtype=self.dtype_policy)
-        self.mlp.build((None, None, (len(user) + len(item)) * c.dim))
+        self.mlp = c.make_tower((None, None, (len(user) + len(item)) * c.dim), self.dtype_policy)
         self.output_layer = keras.layers.Dense(1, dtype="float32")
         self.output_layer.build((None, None, c.dim + c.units[-1]))
 

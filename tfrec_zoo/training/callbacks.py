@@ -8,9 +8,33 @@ import keras
 
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.evaluation.evaluator import Evaluator
+from tfrec_zoo.evaluation.pointwise import PointwiseEvaluator
 
 
-class RankingValidation(keras.callbacks.Callback):
+class _Validation(keras.callbacks.Callback):
+    """Adds an evaluator's metrics on valid, as "val_" and their name, to the logs of an epoch."""
+
+    def __init__(self, spec: DatasetSpec, every: int) -> None:
+        super().__init__()
+        self.spec, self.every = spec, every
+        self._evaluator: Evaluator | PointwiseEvaluator | None = None
+        self._metrics: dict[str, float] = {}
+
+    def make_evaluator(self) -> Evaluator | PointwiseEvaluator:
+        """What evaluates `self.model`."""
+        raise NotImplementedError
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._evaluator = self.make_evaluator()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._evaluator and (not self._metrics or (epoch + 1) % self.every == 0):
+            self._metrics = {f"val_{name}": value for name, value in self._evaluator().metrics.items()}
+        if logs is not None:
+            logs.update(self._metrics)
+
+
+class RankingValidation(_Validation):
     """Adds "val_ndcg@10" and "val_hr@10" over the whole catalogue to the logs of an epoch.
 
     Put it before EarlyStopping or ModelCheckpoint, which can then monitor them with mode="max".
@@ -22,18 +46,27 @@ class RankingValidation(keras.callbacks.Callback):
     """
 
     def __init__(self, spec: DatasetSpec, every: int = 1, filter_seen: bool = True) -> None:
-        super().__init__()
-        self.spec, self.every, self.filter_seen = spec, every, filter_seen
-        self._evaluator: Evaluator | None = None
-        self._metrics: dict[str, float] = {}
+        super().__init__(spec, every)
+        self.filter_seen = filter_seen
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._evaluator = Evaluator(
+    def make_evaluator(self) -> Evaluator:
+        return Evaluator(
             self.model, self.spec, split="valid", filter_seen=self.filter_seen, ks=(min(10, self.spec.catalog_size),)
         )
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._evaluator and (not self._metrics or (epoch + 1) % self.every == 0):
-            self._metrics = {f"val_{name}": value for name, value in self._evaluator().metrics.items()}
-        if logs is not None:
-            logs.update(self._metrics)
+
+class LabelValidation(_Validation):
+    """Adds "val_auc", "val_gauc", "val_logloss", "val_calibration" and "val_ece" to the logs of an epoch.
+
+    Put it before EarlyStopping or ModelCheckpoint, which can then monitor them: "val_auc" with mode="max".
+
+    Args:
+        spec: The dataset, with the view `interactions`; the labels of its valid part are foretold.
+        every: Epochs between two validations; between them the last figures are repeated.
+    """
+
+    def __init__(self, spec: DatasetSpec, every: int = 1) -> None:
+        super().__init__(spec, every)
+
+    def make_evaluator(self) -> PointwiseEvaluator:
+        return PointwiseEvaluator(self.model, self.spec, split="valid")
