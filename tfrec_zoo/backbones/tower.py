@@ -18,6 +18,7 @@ class Tower(keras.layers.Layer):
         units: Width of every layer.
         dropout: Share of dropped activations.
         batch_norm: Whether layers are normalised.
+        linear: Whether the last layer gives its vector as it is, without ReLU and dropout.
 
     Call args:
         inputs: float (batch, ..., width).
@@ -26,9 +27,16 @@ class Tower(keras.layers.Layer):
         The output of every layer, float (batch, ..., units[i]): the last is the tower's vector.
     """
 
-    def __init__(self, units: Sequence[int], dropout: float = 0.0, batch_norm: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        units: Sequence[int],
+        dropout: float = 0.0,
+        batch_norm: bool = True,
+        linear: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.units, self.dropout, self.batch_norm = tuple(units), dropout, batch_norm
+        self.units, self.dropout, self.batch_norm, self.linear = tuple(units), dropout, batch_norm, linear
         self._dense = [
             keras.layers.Dense(width, kernel_initializer="he_normal", dtype=self.dtype_policy) for width in self.units
         ]
@@ -54,7 +62,9 @@ class Tower(keras.layers.Layer):
             hidden = dense(outputs[-1])
             if self.batch_norm:
                 hidden = self._norms[place](hidden, training=training)
-            outputs.append(self._dropout(keras.ops.relu(hidden), training=training))
+            if not (self.linear and dense is self._dense[-1]):
+                hidden = self._dropout(keras.ops.relu(hidden), training=training)
+            outputs.append(hidden)
         return outputs[1:]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> list[tuple[int | None, ...]]:
@@ -62,4 +72,4 @@ class Tower(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         own = {"units": list(self.units), "dropout": self.dropout, "batch_norm": self.batch_norm}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **own, "linear": self.linear}

@@ -35,9 +35,7 @@ ABLATIONS: dict[str, Settings] = {
     "inttower without FE-Block": {"network.fe_block": False},
     "inttower without CIR": {"network.cir_weight": 0.0},
 }
-GRID: tuple[Settings, ...] = tuple(
-    {"training.learning_rate": rate, "network.dropout": dropout} for rate in (0.0005, 0.001) for dropout in (0.2, 0.4)
-)
+GRID: tuple[Settings, ...] = tuple({"network.dropout": dropout} for dropout in (0.1, 0.3))
 SPLITS = ("random", "temporal")
 
 

@@ -26,13 +26,14 @@ class TowerConfig(FeatureConfig):
     dropout: Share = 0.3
     batch_norm: bool = True
 
-    def make_tower(self, input_shape: tuple[int | None, ...], dtype: Any) -> Tower:
+    def make_tower(self, input_shape: tuple[int | None, ...], dtype: Any, linear: bool = False) -> Tower:
         """A built tower.
 
         Args:
             input_shape: Of its inputs; the last size is known.
             dtype: Precision or policy.
+            linear: As of `Tower`.
         """
-        tower = Tower(self.units, self.dropout, self.batch_norm, dtype=dtype)
+        tower = Tower(self.units, self.dropout, self.batch_norm, linear, dtype=dtype)
         tower.build(input_shape)
         return tower

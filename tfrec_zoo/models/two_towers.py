@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import tensorflow as tf
 
@@ -18,13 +19,16 @@ class TwoTowers(FeatureRecommender):
     """
 
     config: TowerConfig
+    linear_vectors: ClassVar[bool] = False
+    """Whether the towers' last layers are linear."""
 
     def build_network(self) -> None:
         c = self.config
         user, item = self.columns.user, self.columns.item
         self.user_fields, self.item_fields = self._embeddings(user), self._embeddings(item)
         self.user_tower, self.item_tower = (
-            c.make_tower((None, len(columns) * c.dim), self.dtype_policy) for columns in (user, item)
+            c.make_tower((None, len(columns) * c.dim), self.dtype_policy, self.linear_vectors)
+            for columns in (user, item)
         )
 
     def weigh(self, fields: tf.Tensor, side: str) -> tf.Tensor:
