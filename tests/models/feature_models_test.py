@@ -59,8 +59,18 @@ def test_towers_share_no_variables(model_class, rated: DatasetSpec) -> None:
     assert not touched[0] & touched[1]
 
 
-def test_the_logit_of_dssm_is_a_cosine_and_two_biases(rated: DatasetSpec) -> None:
-    model = new_model(DSSM, {**TOWERS, "temperature": 0.25}, rated)
+def test_the_logit_of_dssm_is_a_product_and_two_biases(rated: DatasetSpec) -> None:
+    model = new_model(DSSM, TOWERS, rated)
+    rows = held_out(model, rated)
+    users, items = model.encode_users(rows).numpy(), model.encode_items(rows).numpy()
+    product = (users[:, :8] * items[:, :8]).sum(axis=1)
+    assert np.ptp(np.linalg.norm(users[:, :8], axis=1)) > 0
+    assert (users[:, :8] < 0).any(), "no ReLU keeps the vectors in a corner"
+    np.testing.assert_allclose(model(rows), product + users[:, 8] + items[:, 9], rtol=1e-5, atol=1e-5)
+
+
+def test_normalised_vectors_make_it_a_cosine(rated: DatasetSpec) -> None:
+    model = new_model(DSSM, {**TOWERS, "normalize": True, "temperature": 0.25}, rated)
     rows = held_out(model, rated)
     users, items = model.encode_users(rows).numpy(), model.encode_items(rows).numpy()
     np.testing.assert_allclose(np.linalg.norm(users[:, :8], axis=1), 2.0, rtol=1e-5)

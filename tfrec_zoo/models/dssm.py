@@ -1,16 +1,18 @@
-"""DSSM: two towers that meet in a cosine.
+"""DSSM: two towers that meet in a product of vectors.
 
 Huang et al., "Learning Deep Structured Semantic Models for Web Search using Clickthrough Data", CIKM 2013; the
 correction of in-batch negatives: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
 Recommendations", RecSys 2019.
 
-    features of the user -> embeddings -> tower -> l2 --+
-                                                        +-> cosine / temperature
-    features of the item -> embeddings -> tower -> l2 --+
+    features of the user -> embeddings -> tower, its last layer linear --+
+                                                                         +-> product, or cosine / temperature
+    features of the item -> embeddings -> tower, its last layer linear --+
 
     pointwise:  log-loss of the label; each side adds a bias of its own (how much the user likes anything, how much the
-                item is liked by anybody), which a cosine cannot say. Vectors have two more columns for them
+                item is liked by anybody), which a product says badly. Vectors have two more columns for them
     retrieval:  softmax of the positive item among the items of the batch, log q subtracted from their logits
+
+A last layer with a ReLU would leave the vectors one corner of the space, in which no user dislikes anything.
 """
 
 from __future__ import annotations
@@ -38,15 +40,23 @@ class DSSMConfig(TowerConfig):
 
     Attributes:
         objective: "pointwise" learns labels; "retrieval" learns to find the items of rows with label 1 among all.
+        normalize: Whether the vectors have length 1, as in the paper, so that their product is the cosine; it is then
+            divided by the temperature. Otherwise their lengths say how sure they are. Default: for retrieval only.
         temperature: Divides the cosine.
         log_q: Of retrieval: subtract the logarithm of how often an item is drawn into a batch from its logit.
         hard_negatives: Of retrieval: only so many negatives with the highest logits count; None: all.
     """
 
     objective: Literal["pointwise", "retrieval"] = "pointwise"
+    normalize: bool | None = None
     temperature: float = pydantic.Field(0.1, gt=0)
     log_q: bool = True
     hard_negatives: int | None = pydantic.Field(None, ge=1)
+
+    @property
+    def normalizes(self) -> bool:
+        """What `normalize` says, or the objective."""
+        return self.objective == RETRIEVAL if self.normalize is None else self.normalize
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
@@ -60,6 +70,7 @@ class DSSM(TwoTowers):
     capabilities = TwoTowers.capabilities | {ENCODES_ITEMS}
     config_class = DSSMConfig
     config: DSSMConfig
+    linear_vectors = True
 
     def build_network(self) -> None:
         super().build_network()
@@ -92,7 +103,7 @@ class DSSM(TwoTowers):
     def encode_users(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """User vectors: float32 (batch, units[-1]), or two columns more where there are biases."""
         hidden = self.user_layers(inputs, training)[-1]
-        vectors = self._direction(hidden)
+        vectors = self._vectors(hidden)
         if self.config.objective == RETRIEVAL:
             return vectors
         bias = self.user_bias(hidden)
@@ -101,7 +112,7 @@ class DSSM(TwoTowers):
     def encode_items(self, inputs: Mapping[str, tf.Tensor], training: bool | None = None) -> tf.Tensor:
         """Item vectors, in the width of the users'; the product with a user's is the logit."""
         hidden = self.item_layers(inputs, training)[-1]
-        vectors = self._direction(hidden)
+        vectors = self._vectors(hidden)
         if self.config.objective == RETRIEVAL:
             return vectors
         bias = self.item_bias(hidden)
@@ -110,8 +121,11 @@ class DSSM(TwoTowers):
     def match(self, users: tf.Tensor, items: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return tf.linalg.matvec(items, users)
 
-    def _direction(self, hidden: tf.Tensor) -> tf.Tensor:
-        return tf.nn.l2_normalize(tf.cast(hidden, tf.float32), axis=-1) * self.config.temperature**-0.5
+    def _vectors(self, hidden: tf.Tensor) -> tf.Tensor:
+        vectors = tf.cast(hidden, tf.float32)
+        if not self.config.normalizes:
+            return vectors
+        return tf.nn.l2_normalize(vectors, axis=-1) * self.config.temperature**-0.5
 
     def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         inputs, labels, weights = super().training_inputs(batch)
