@@ -18,7 +18,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["tfrec_zoo*", "beam_jobs*", "serving*"]),
-    package_data={"tfrec_zoo": ["configs/*.yaml", "evaluation/*.css"], "serving": ["config/*"]},
+    package_data={"tfrec_zoo": ["configs/*.yaml", "evaluation/*.css"], "serving": ["config/*", "server/ui/*"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.12",
@@ -45,6 +45,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.6",
+            "selenium>=4.20",
             "types-protobuf",
             "types-PyYAML",
         ],

@@ -168,7 +168,7 @@ def test_the_ready_line(server, server_log):
     lines = server_log.read_text().splitlines()
     assert lines[0].startswith(
         f"serving recs (versions 1, 2), kinds (version 7), points (version 3) on {server.address} (gRPC)"
-        f" and http://{server.rest_address} (REST), ready after "
+        f" and http://{server.rest_address} (REST; a page at /ui), ready after "
     )
 
 

@@ -1,0 +1,89 @@
+// A request in its three forms: the JSON of the REST API, a curl command and a grpcurl command.
+
+import { modelPath } from "/ui/api.js";
+
+const SMALLEST_BUCKET = 8;
+const number = (cell) => (cell === "" ? null : Number(cell)); // no number is null in JSON: the server says what is wrong
+const DTYPES = {
+  DT_FLOAT: { enumerated: 1, field: "floatVal", of: number },
+  DT_DOUBLE: { enumerated: 2, field: "doubleVal", of: number },
+  DT_INT32: { enumerated: 3, field: "intVal", of: number },
+  DT_STRING: { enumerated: 7, field: "stringVal", of: String },
+  DT_INT64: { enumerated: 9, field: "int64Val", of: number },
+  DT_BOOL: { enumerated: 10, field: "boolVal", of: (cell) => cell === "true" },
+};
+
+/** Describes an input of a signature: {alias, dtype, rank, isItems, isFlag}. */
+export function describe(alias, { dtype, tensor_shape: shape }) {
+  const rank = shape.unknown_rank ? 2 : (shape.dim || []).length;
+  return { alias, dtype, rank, isItems: dtype === "DT_STRING" && rank === 2, isFlag: dtype === "DT_BOOL" && rank === 1 };
+}
+
+/** Whether the page can ask for a signature: all of its inputs can be typed. */
+export function isAskable({ inputs, method_name: method }) {
+  const all = Object.entries(inputs).map(([alias, info]) => describe(alias, info));
+  return method.endsWith("/predict") && all.every(({ dtype, rank }) => dtype in DTYPES && (rank === 1 || rank === 2));
+}
+
+/** Histories are padded on the left to few widths, with at least one "" in front, as the Python client does. */
+function padLeft(history) {
+  let width = SMALLEST_BUCKET;
+  while (width <= history.length) width *= 2;
+  return [...Array(width - history.length).fill(""), ...history];
+}
+
+function row({ alias, dtype, isItems, isFlag }, value) {
+  if (alias === "history" && isItems) return padLeft(value);
+  if (isItems) return value.length ? value : [""];
+  return isFlag ? [value] : value.map(DTYPES[dtype].of);
+}
+
+/** The body of a :predict for one user, from the inputs' descriptions and alias -> value. */
+export function body(signature, inputs, values) {
+  const columns = inputs.map((input) => {
+    const cells = row(input, values[input.alias]);
+    return [input.alias, input.rank === 2 ? [cells] : cells];
+  });
+  return { signature_name: signature, inputs: Object.fromEntries(columns) };
+}
+
+/** JSON to read: an object's fields each on a line, lists on one. */
+export function pretty(value, indent = "") {
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map((cell) => pretty(cell, indent)).join(", ")}]`;
+  const lines = Object.entries(value).map(([name, cell]) => `${indent}  ${JSON.stringify(name)}: ${pretty(cell, `${indent}  `)}`);
+  return `{\n${lines.join(",\n")}\n${indent}}`;
+}
+
+const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** A curl command for a shell. */
+export function curl(model, version, request) {
+  return `curl -d ${quoted(JSON.stringify(request))} ${quoted(`${location.origin}${modelPath(model, version)}:predict`)}`;
+}
+
+const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+
+function tensor({ dtype }, nested) {
+  const { enumerated, field } = DTYPES[dtype];
+  const cells = nested.flat();
+  const shape = Array.isArray(nested[0]) ? [nested.length, nested[0].length] : [nested.length];
+  return {
+    dtype: enumerated,
+    tensorShape: { dim: shape.map((size) => ({ size })) },
+    [field]: dtype === "DT_STRING" ? cells.map(base64) : cells,
+  };
+}
+
+/** A grpcurl command for a shell, after one that fetches the descriptors that it needs. */
+export function grpcurl(model, version, inputs, request, { grpc_port: port, tls }) {
+  const message = {
+    modelSpec: { name: model, signatureName: request.signature_name, ...(version && { version: { value: version } }) },
+    inputs: Object.fromEntries(inputs.map((input) => [input.alias, tensor(input, request.inputs[input.alias])])),
+  };
+  return [
+    `curl -sO ${quoted(`${location.origin}/ui/predict.protoset`)}`,
+    `grpcurl ${tls ? "" : "-plaintext "}-protoset predict.protoset -d ${quoted(JSON.stringify(message))} ` +
+      `${location.hostname}:${port} tensorflow.serving.PredictionService/Predict`,
+  ].join("\n");
+}
