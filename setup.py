@@ -18,7 +18,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["tfrec_zoo*", "beam_jobs*", "serving*"]),
-    package_data={"tfrec_zoo": ["configs/*.yaml", "evaluation/*.css"], "serving": ["config/*", "server/ui/*"]},
+    package_data={
+        "tfrec_zoo": ["configs/*.yaml", "evaluation/*.css"],
+        "serving": ["config/*", "server/ui/*", "deploy/**/*"],
+    },
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.12",
@@ -38,8 +41,11 @@ setup(
             *BEAM,
             *DASK,
             *SERVING,
+            "check-jsonschema>=0.29",
             "hypothesis>=6",
             "import-linter>=2",
+            "kubernetes-validate>=1.31",
+            "mkdocs>=1.6,<2",
             "mypy>=1.10",
             "polars>=1.20",
             "pytest>=8",
