@@ -3,11 +3,13 @@
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,10 +22,22 @@ from serving.server.model_config import ModelSettings
 from serving.server.titles import Titles
 
 _MIB = 1 << 20
+_PACKAGES = ("grpc", "h11", "tensorflow", "tensorflow_serving")
 
 
 def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check_packages(packages: Sequence[str] = _PACKAGES) -> None:
+    """Finds out whether the packages that a server needs are there, without importing them.
+
+    Raises:
+        StartupError: One isn't installed.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise StartupError(f"{', '.join(missing)} not installed; install the extra: pip install 'tfrec-zoo[serving]'")
 
 
 def check_port(host: str, port: int) -> None:
@@ -108,6 +122,7 @@ def run(args: argparse.Namespace) -> int:
     if rest_port is None:
         rest_port = 8501 if args.grpc_port else 0
     # Everything that a mistake can be in is looked at before TensorFlow is imported, so that it shows at once.
+    check_packages()
     check_port(args.host, args.grpc_port)
     if not args.no_rest:
         check_port(args.host, rest_port)

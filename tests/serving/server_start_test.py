@@ -17,7 +17,7 @@ import pytest
 
 from serving import launcher
 from serving.client import Client, ServingError
-from serving.server import model_config, versions
+from serving.server import lifecycle, model_config, versions
 from serving.server.errors import StartupError
 from serving.server.model_config import ModelSettings, VersionPolicy
 
@@ -147,6 +147,12 @@ def test_mistakes_end_the_server_with_one_line(tmp_path):
             start("--model-base-path", tmp_path, "--port", port),
             f"can't listen on 127.0.0.1:{port}: Address already in use",
         )
+
+
+def test_packages_that_are_missing_are_named_with_their_extra():
+    lifecycle.check_packages()
+    with pytest.raises(StartupError, match=r"^not_a_package not installed; .* 'tfrec-zoo\[serving\]'$"):
+        lifecycle.check_packages(("h11", "not_a_package"))
 
 
 def test_usage_errors_have_status_2(tmp_path):
