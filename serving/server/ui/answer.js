@@ -1,18 +1,20 @@
-// What a model answered, read and shown: ranked items with titles and scores, or the outputs as they are.
+// What a model answered: ranked items (or classes) are read from its outputs, and shown with titles and scores.
 
 import * as api from "/ui/api.js";
 
 const LOWEST = -3.4e38; // the lowest finite float stands for an item that can't be ranked
 
-/** Reads ranked items from the outputs of one user: [{id, score}], or null where there are none. */
-export function ranked(outputs, candidates, k) {
-  const scores = outputs.scores?.[0];
-  if (!Array.isArray(scores)) return null;
-  if (outputs.item_ids) {
-    return outputs.item_ids[0].map((id, place) => ({ id, score: scores[place] })).filter(({ id }) => id).slice(0, k);
-  }
-  if (candidates?.length !== scores.length) return null;
-  return candidates.map((id, place) => ({ id, score: scores[place] })).sort((a, b) => b.score - a.score);
+/**
+ * Reads what is ranked from the outputs of one user: [{id, score}], or null where nothing is. Items come best first with
+ * their scores, classes with their probabilities; scores alone belong to the candidates.
+ */
+export function ranked({ item_ids: items, classes, scores, probabilities }, candidates, k) {
+  const names = (items ?? classes)?.[0] ?? candidates;
+  const numbers = (scores ?? probabilities)?.[0];
+  if (!Array.isArray(names) || !Array.isArray(numbers)) return null;
+  if (!items && names.length !== numbers.length) return null;
+  const rows = names.map((id, place) => ({ id, score: numbers[place] }));
+  return items ? rows.filter(({ id }) => id).slice(0, k) : rows.sort((a, b) => b.score - a.score);
 }
 
 function text(tag, className, content) {

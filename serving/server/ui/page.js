@@ -145,7 +145,8 @@ async function show(outputs, milliseconds) {
   const byName = names.length === 1 ? { [names[0]]: outputs } : outputs; // a single output comes without its name
   const items = ranked(byName, values.get("candidates"), Number(k.value) || 10);
   const parts = [`Answered in ${milliseconds.toFixed(1)} ms, there and back.`];
-  if (items) parts.unshift(items.length === 1 ? "1 item." : `${items.length} items.`);
+  const noun = byName.classes ? ["class", "classes"] : ["item", "items"];
+  if (items) parts.unshift(`${items.length} ${noun[items.length === 1 ? 0 : 1]}.`);
   if (items && byName.fallback?.[0]) parts.push("The model knows nothing of this history: these are popular items.");
   if (items) await showRanking(byId("ranking"), items, server.titles > 0);
   byId("raw-answer").textContent = items ? "" : requests.pretty(byName);
