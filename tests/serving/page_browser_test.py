@@ -57,7 +57,7 @@ def page(browser, server):
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == NARROW},
         )
         browser.get(f"http://{server.rest_address}/ui{query}")
-        wait(browser, "#error:not([hidden]), #ranking li" if query else "#signature option")
+        wait(browser, "#error:not([hidden]), #ranking li, #raw-answer:not([hidden])" if query else "#signature option")
         return browser
 
     return open_page
@@ -144,6 +144,15 @@ def test_an_unknown_model_and_a_bad_request_are_told_in_words(page):
     browser = page("?model=recs&version=7")
     assert "Specific(recs, 7)" in text(browser, "error")
     assert "(HTTP 400)" in text(page("?model=kinds&signature=two&a=word&b=1"), "error")
+
+
+def test_a_value_that_is_not_told_is_unknown(page):
+    """An empty number is NaN; two adds a and b, and an answer with NaN is one that JavaScript can't read."""
+    browser = page("?model=kinds&signature=two&a=1&b=")
+    assert json.loads(text(browser, "request"))["inputs"] == {"a": [1], "b": [pytest.approx(float("nan"), nan_ok=True)]}
+    assert "NaN" in text(browser, "error")
+    browser = page("?model=kinds&signature=two&a=&b=2.5")
+    assert json.loads(text(browser, "raw-answer")) == {"sum": [2.5]}
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE])

@@ -6,7 +6,7 @@ export class ServerError extends Error {}
 async function ask(path, body) {
   let response;
   try {
-    response = await fetch(path, body === undefined ? {} : { method: "POST", body: JSON.stringify(body) });
+    response = await fetch(path, body === undefined ? {} : { method: "POST", body });
   } catch {
     throw new ServerError("The server can't be reached. Is it still running?");
   }
@@ -15,6 +15,7 @@ async function ask(path, body) {
   try {
     document = JSON.parse(text);
   } catch {
+    if (response.ok) throw new ServerError("The answer holds NaN or infinite numbers, which JSON can't.");
     document = { error: text };
   }
   if (!response.ok) throw new ServerError(`${document.error || "The server gave no reason."} (HTTP ${response.status})`);
@@ -42,7 +43,7 @@ export async function signatures(model, version) {
   return document.metadata.signature_def.signature_def;
 }
 
-/** The outputs of a request. */
+/** The outputs of a request, whose body is JSON. */
 export async function predict(model, version, body) {
   return (await ask(`${modelPath(model, version)}:predict`, body)).outputs;
 }

@@ -76,8 +76,9 @@ async function versionChanged(wanted = signature.value) {
 }
 
 function itemsField(input) {
-  const [label, hint] = INPUTS[input.alias] || [input.alias, "Strings, as the model takes them."];
-  const picker = new ItemPicker({ label, hint, hasTitles: server.titles > 0, changed: () => showCommands() });
+  const [label, hint] = INPUTS[input.alias] || [input.alias, "Any number of values; none: unknown."];
+  const hasTitles = server.titles > 0 && input.alias in INPUTS;
+  const picker = new ItemPicker({ label, hint, hasTitles, changed: () => showCommands() });
   picker.ids = values.get(input.alias) || [];
   return { input, element: picker.element, value: () => picker.ids, commit: () => picker.commit() };
 }
@@ -94,7 +95,8 @@ function plainField(input) {
   const box = Object.assign(document.createElement("input"), { type: "text", value: (values.get(input.alias) || []).join(",") });
   const element = Object.assign(document.createElement("label"), { className: "field" });
   element.append(`${input.alias} (${input.dtype.slice(3).toLowerCase()})`, box);
-  return { input, element, value: () => box.value.split(",").map((cell) => cell.trim()) };
+  const cells = () => (input.rank === 1 ? [box.value] : box.value.split(",")).map((cell) => cell.trim());
+  return { input, element, value: cells };
 }
 
 function remember() {
@@ -126,7 +128,7 @@ function showCommands() {
   byId("commands").hidden = !signature.value;
   if (!signature.value) return;
   const { inputs, body } = currentRequest();
-  byId("request").textContent = requests.pretty(body);
+  byId("request").textContent = requests.json(body, "");
   byId("curl").textContent = requests.curl(model.value, version.value, body);
   byId("grpcurl").textContent = requests.grpcurl(model.value, version.value, inputs, body, server);
 }
@@ -149,7 +151,7 @@ async function show(outputs, milliseconds) {
   if (items) parts.unshift(`${items.length} ${noun[items.length === 1 ? 0 : 1]}.`);
   if (items && byName.fallback?.[0]) parts.push("The model knows nothing of this history: these are popular items.");
   if (items) await showRanking(byId("ranking"), items, server.titles > 0);
-  byId("raw-answer").textContent = items ? "" : requests.pretty(byName);
+  byId("raw-answer").textContent = items ? "" : requests.json(byName, "");
   byId("summary").textContent = parts.join(" ");
   byId("error").hidden = true;
   byId("summary").hidden = false;
@@ -164,7 +166,7 @@ async function ask() {
   byId("answer").setAttribute("aria-busy", "true");
   try {
     const began = performance.now();
-    const outputs = await api.predict(model.value, version.value, body);
+    const outputs = await api.predict(model.value, version.value, requests.json(body));
     await show(outputs, performance.now() - began);
   } finally {
     byId("answer").removeAttribute("aria-busy");

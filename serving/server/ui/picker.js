@@ -24,7 +24,7 @@ export class ItemPicker {
     this.chosen = element("ol", { className: "chosen" });
     this.chosen.setAttribute("aria-label", `${label}: chosen`);
     this.input = element("input", { id, type: "text", autocomplete: "off", spellcheck: false });
-    this.input.placeholder = hasTitles ? "a title, or ids: a,b,c" : "item ids: a,b,c";
+    this.input.placeholder = hasTitles ? "a title, or ids: a,b,c" : "a,b,c";
     this.list = element("ul", { id: `${id}-list`, className: "options", hidden: true });
     this.list.setAttribute("role", "listbox");
     this.list.setAttribute("aria-label", `${label}: suggestions`);

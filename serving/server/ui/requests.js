@@ -3,10 +3,12 @@
 import { modelPath } from "/ui/api.js";
 
 const SMALLEST_BUCKET = 8;
-const number = (cell) => (cell === "" ? null : Number(cell)); // no number is null in JSON: the server says what is wrong
+// A word stays a word, so that the server says what is wrong with it. Nothing is an unknown value: NaN, 0 or "".
+const number = (cell) => (Number.isNaN(Number(cell)) ? cell : Number(cell));
+const unknownOr = (cell) => (cell === "" ? NaN : number(cell));
 const DTYPES = {
-  DT_FLOAT: { enumerated: 1, field: "floatVal", of: number },
-  DT_DOUBLE: { enumerated: 2, field: "doubleVal", of: number },
+  DT_FLOAT: { enumerated: 1, field: "floatVal", of: unknownOr },
+  DT_DOUBLE: { enumerated: 2, field: "doubleVal", of: unknownOr },
   DT_INT32: { enumerated: 3, field: "intVal", of: number },
   DT_STRING: { enumerated: 7, field: "stringVal", of: String },
   DT_INT64: { enumerated: 9, field: "int64Val", of: number },
@@ -47,19 +49,22 @@ export function body(signature, inputs, values) {
   return { signature_name: signature, inputs: Object.fromEntries(columns) };
 }
 
-/** JSON to read: an object's fields each on a line, lists on one. */
-export function pretty(value, indent = "") {
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map((cell) => pretty(cell, indent)).join(", ")}]`;
-  const lines = Object.entries(value).map(([name, cell]) => `${indent}  ${JSON.stringify(name)}: ${pretty(cell, `${indent}  `)}`);
-  return `{\n${lines.join(",\n")}\n${indent}}`;
+/** JSON in one line, or to read with an object's fields each on a line; NaN is written as TensorFlow Serving reads it. */
+export function json(value, indent = null) {
+  const inner = indent === null ? null : `${indent}  `;
+  const space = indent === null ? "" : " ";
+  if (Array.isArray(value)) return `[${value.map((cell) => json(cell, inner)).join(`,${space}`)}]`;
+  if (value === null || typeof value !== "object") return Number.isNaN(value) ? "NaN" : JSON.stringify(value);
+  const fields = Object.entries(value).map(([name, cell]) => `${JSON.stringify(name)}:${space}${json(cell, inner)}`);
+  if (indent === null) return `{${fields.join(",")}}`;
+  return `{\n${fields.map((field) => `${inner}${field}`).join(",\n")}\n${indent}}`;
 }
 
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** A curl command for a shell. */
 export function curl(model, version, request) {
-  return `curl -d ${quoted(JSON.stringify(request))} ${quoted(`${location.origin}${modelPath(model, version)}:predict`)}`;
+  return `curl -d ${quoted(json(request))} ${quoted(`${location.origin}${modelPath(model, version)}:predict`)}`;
 }
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
@@ -71,7 +76,7 @@ function tensor({ dtype }, nested) {
   return {
     dtype: enumerated,
     tensorShape: { dim: shape.map((size) => ({ size })) },
-    [field]: dtype === "DT_STRING" ? cells.map(base64) : cells,
+    [field]: cells.map(dtype === "DT_STRING" ? base64 : (cell) => (Number.isNaN(cell) ? "NaN" : cell)),
   };
 }
 
