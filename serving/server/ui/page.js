@@ -109,7 +109,7 @@ function showFields() {
   const order = Object.keys(INPUTS);
   const place = (alias) => (order.includes(alias) ? order.indexOf(alias) : order.length);
   const described = Object.entries(inputs).map(([alias, info]) => requests.describe(alias, info));
-  described.sort((a, b) => place(a.alias) - place(b.alias));
+  described.sort((a, b) => place(a.alias) - place(b.alias) || a.alias.localeCompare(b.alias));
   fields = described.map((input) => (input.isItems ? itemsField : input.isFlag ? flagField : plainField)(input));
   byId("inputs").replaceChildren(...fields.map(({ element }) => element));
   byId("k-field").hidden = !("item_ids" in outputs);
