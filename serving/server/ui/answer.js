@@ -5,8 +5,8 @@ import * as api from "/ui/api.js";
 const LOWEST = -3.4e38; // the lowest finite float stands for an item that can't be ranked
 
 /**
- * Reads what is ranked from the outputs of one user: [{id, score}], or null where nothing is. Items come best first with
- * their scores, classes with their probabilities; scores alone belong to the candidates.
+ * Reads what is ranked from the outputs of one user: [{id, score}], or null where nothing is. Items come best first
+ * with their scores, classes with their probabilities; scores alone belong to the candidates.
  */
 export function ranked({ item_ids: items, classes, scores, probabilities }, candidates, k) {
   const names = (items ?? classes)?.[0] ?? candidates;

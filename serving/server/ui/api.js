@@ -18,7 +18,9 @@ async function ask(path, body) {
     if (response.ok) throw new ServerError("The answer holds NaN or infinite numbers, which JSON can't.");
     document = { error: text };
   }
-  if (!response.ok) throw new ServerError(`${document.error || "The server gave no reason."} (HTTP ${response.status})`);
+  if (!response.ok) {
+    throw new ServerError(`${document.error || "The server gave no reason."} (HTTP ${response.status})`);
+  }
   return document;
 }
 

@@ -92,7 +92,8 @@ function flagField(input) {
 }
 
 function plainField(input) {
-  const box = Object.assign(document.createElement("input"), { type: "text", value: (values.get(input.alias) || []).join(",") });
+  const box = Object.assign(document.createElement("input"), { type: "text" });
+  box.value = (values.get(input.alias) || []).join(",");
   const element = Object.assign(document.createElement("label"), { className: "field" });
   element.append(`${input.alias} (${input.dtype.slice(3).toLowerCase()})`, box);
   const cells = () => (input.rank === 1 ? [box.value] : box.value.split(",")).map((cell) => cell.trim());

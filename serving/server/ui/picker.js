@@ -129,8 +129,8 @@ export class ItemPicker {
   #move(step) {
     const count = this.#options.length;
     this.#active = (this.#active + step + count + (this.#active < 0 && step < 0 ? 1 : 0)) % count;
-    [...this.list.children].forEach((option, place) => option.setAttribute("aria-selected", String(place === this.#active)));
     const option = this.list.children[this.#active];
+    for (const each of this.list.children) each.setAttribute("aria-selected", String(each === option));
     this.input.setAttribute("aria-activedescendant", option.id);
     option.scrollIntoView({ block: "nearest" });
   }

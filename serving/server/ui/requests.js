@@ -18,7 +18,8 @@ const DTYPES = {
 /** Describes an input of a signature: {alias, dtype, rank, isItems, isFlag}. */
 export function describe(alias, { dtype, tensor_shape: shape }) {
   const rank = shape.unknown_rank ? 2 : (shape.dim || []).length;
-  return { alias, dtype, rank, isItems: dtype === "DT_STRING" && rank === 2, isFlag: dtype === "DT_BOOL" && rank === 1 };
+  const isItems = dtype === "DT_STRING" && rank === 2;
+  return { alias, dtype, rank, isItems, isFlag: dtype === "DT_BOOL" && rank === 1 };
 }
 
 /** Whether the page can ask for a signature: all of its inputs can be typed. */
@@ -55,9 +56,10 @@ export function json(value, indent = null) {
   const space = indent === null ? "" : " ";
   if (Array.isArray(value)) return `[${value.map((cell) => json(cell, inner)).join(`,${space}`)}]`;
   if (value === null || typeof value !== "object") return Number.isNaN(value) ? "NaN" : JSON.stringify(value);
-  const fields = Object.entries(value).map(([name, cell]) => `${JSON.stringify(name)}:${space}${json(cell, inner)}`);
+  const field = ([name, cell]) => `${JSON.stringify(name)}:${space}${json(cell, inner)}`;
+  const fields = Object.entries(value).map(field);
   if (indent === null) return `{${fields.join(",")}}`;
-  return `{\n${fields.map((field) => `${inner}${field}`).join(",\n")}\n${indent}}`;
+  return `{\n${fields.map((each) => `${inner}${each}`).join(",\n")}\n${indent}}`;
 }
 
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
