@@ -19,6 +19,7 @@ _METHODS = {
 # gRPC's own retries: they back off with jitter and end at the deadline. Only UNAVAILABLE is worth repeating: the server
 # is starting, stopping or busy; any other answer would be the same again.
 _SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],  # where a name leads to several servers, each gets its share
     "methodConfig": [
         {
             "name": [{}],
@@ -30,7 +31,7 @@ _SERVICE_CONFIG = {
                 "retryableStatusCodes": ["UNAVAILABLE"],
             },
         }
-    ]
+    ],
 }
 # gRPC's own words where no server spoke.
 _UNREACHABLE = re.compile(r"connect|DNS|address|socket", re.IGNORECASE)

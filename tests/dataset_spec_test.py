@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -61,3 +63,13 @@ def test_a_missing_or_shorter_shard_is_named(copy: Path, spec: DatasetSpec) -> N
 def test_a_view_that_is_not_there_is_named(spec: DatasetSpec) -> None:
     with pytest.raises(DataError, match="holds no interactions/train"):
         spec.paths("interactions", "train")
+
+
+def test_the_page_names_every_field_and_every_feature_of_a_sequence(spec: DatasetSpec) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (.*?) \|", page, re.MULTILINE))))
+    fields = {field.name for field in dataclasses.fields(spec)} - {"directory"}
+    assert fields <= named
+    assert set(spec.features["sequences"]) <= named
+    for field in dataclasses.fields(type(spec.files[0])):
+        assert f"`{field.name}`" in page

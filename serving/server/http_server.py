@@ -45,11 +45,13 @@ class HttpResponse:
         status: HTTP status.
         body: What it says.
         content_type: Of the body.
+        headers: Names and values of further headers.
     """
 
     status: int
     body: bytes
     content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 Handle = Callable[[HttpRequest], Awaitable[HttpResponse]]
@@ -210,6 +212,7 @@ class _Connection:
             ("Content-Type", response.content_type),
             ("Content-Length", str(len(response.body))),
             ("X-Content-Type-Options", "nosniff"),
+            *response.headers,
         ]
         if close:
             headers.append(("Connection", "close"))

@@ -3,26 +3,41 @@
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from serving.server import config_files, model_config, versions
+from serving.server import config_files, model_config, titles, versions
 from serving.server.config_files import Batching, Tls
 from serving.server.errors import StartupError
 from serving.server.manager import Manager
 from serving.server.model_config import ModelSettings
+from serving.server.titles import Titles
 
 _MIB = 1 << 20
+_PACKAGES = ("grpc", "h11", "tensorflow", "tensorflow_serving")
 
 
 def _join(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def check_packages(packages: Sequence[str] = _PACKAGES) -> None:
+    """Finds out whether the packages that a server needs are there, without importing them.
+
+    Raises:
+        StartupError: One isn't installed.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise StartupError(f"{', '.join(missing)} not installed; install the extra: pip install 'tfrec-zoo[serving]'")
 
 
 def check_port(host: str, port: int) -> None:
@@ -67,12 +82,16 @@ def _tls(args: argparse.Namespace) -> Tls | None:
     return config_files.tls(config_files.read_text(path), str(path))
 
 
+def _titles(args: argparse.Namespace) -> Titles:
+    return Titles({}) if args.titles is None else titles.read(Path(args.titles))
+
+
 def _announce(manager: Manager, grpc_address: str, rest_address: str | None, seconds: float) -> None:
     served = {name: model.available() for name, model in manager.models.items()}
     names = ", ".join(
         f"{name} (version{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))})" for name, numbers in served.items()
     )
-    rest = f" and http://{rest_address} (REST)" if rest_address else ""
+    rest = f" and http://{rest_address} (REST; a page at /ui)" if rest_address else ""
     print(f"serving {names} on {grpc_address} (gRPC){rest}, ready after {seconds:.1f} s", file=sys.stderr, flush=True)
     print(f"READY grpc={grpc_address}" + (f" rest={rest_address}" if rest_address else ""), flush=True)
 
@@ -103,13 +122,14 @@ def run(args: argparse.Namespace) -> int:
     if rest_port is None:
         rest_port = 8501 if args.grpc_port else 0
     # Everything that a mistake can be in is looked at before TensorFlow is imported, so that it shows at once.
+    check_packages()
     check_port(args.host, args.grpc_port)
     if not args.no_rest:
         check_port(args.host, rest_port)
     settings = _settings(args)
     for model in settings:
         versions.to_serve(model)
-    files = (_batching(args), _monitoring(args), _tls(args))
+    files = (_batching(args), _monitoring(args), _tls(args), _titles(args))
     return asyncio.run(_serve(args, settings, None if args.no_rest else rest_port, *files))
 
 
@@ -120,6 +140,7 @@ async def _serve(
     batching: Batching | None,
     monitoring_path: str | None,
     tls: Tls | None,
+    item_titles: Titles,
 ) -> int:
     began = time.monotonic()
     from serving.server.model_processes import ModelProcesses
@@ -134,6 +155,7 @@ async def _serve(
     from serving.server.http_server import HttpServer
     from serving.server.metrics import ServerMetrics
     from serving.server.model_service import ModelService
+    from serving.server.page import Page
     from serving.server.prediction_service import PredictionService
     from serving.server.rest_api import RestApi, refusal
     from serving.server.router import Router
@@ -154,7 +176,8 @@ async def _serve(
         rest: HttpServer | None = None
         rest_address: str | None = None
         if rest_port is not None:
-            api = RestApi(router, models, args.rest_timeout_seconds, monitoring_path)
+            page = Page(lambda: list(manager.models), port, tls is not None, item_titles)
+            api = RestApi(router, models, args.rest_timeout_seconds, monitoring_path, page)
             rest = HttpServer(api.handle, refusal, args.max_request_mib * _MIB, args.rest_timeout_seconds)
             try:
                 rest_address = _join(args.host, await rest.start(args.host, rest_port))

@@ -68,7 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="port of the REST API; 0 takes a free one (default: 8501, or a free one if --grpc-port is 0)",
     )
-    parser.add_argument("--no-rest", action="store_true", help="no REST API and no metrics")
+    parser.add_argument("--no-rest", action="store_true", help="no REST API, no metrics and no page")
+    parser.add_argument(
+        "--titles", metavar="CSV", help="titles that the page at /ui of the REST port shows: columns item_id and title"
+    )
     parser.add_argument(
         "--enable-batching", action="store_true", help="run requests that wait at the same time as one batch"
     )

@@ -12,6 +12,7 @@ from serving.server.http_server import HttpRequest, HttpResponse
 from serving.server.manager import State
 from serving.server.messages import ModelSpec
 from serving.server.model_service import ModelService
+from serving.server.page import Page
 from serving.server.router import Router
 
 _log = logging.getLogger(__name__)
@@ -50,23 +51,29 @@ class RestApi:
         models: Tells the state of versions.
         timeout: Seconds that a request may take.
         monitoring_path: Where the metrics are; None for nowhere.
+        page: The web page at /ui.
     """
 
-    def __init__(self, router: Router, models: ModelService, timeout: float, monitoring_path: str | None) -> None:
+    def __init__(
+        self, router: Router, models: ModelService, timeout: float, monitoring_path: str | None, page: Page
+    ) -> None:
         self._router = router
         self._models = models
         self._timeout = timeout
         self._monitoring_path = monitoring_path
+        self._page = page
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """Answers a request; whatever goes wrong is an answer too."""
-        path = urllib.parse.unquote(request.target.partition("?")[0], errors="replace")
+        target, _, query = request.target.partition("?")
+        path = urllib.parse.unquote(target, errors="replace")
         try:
             if path == self._monitoring_path and request.method == "GET":
                 text = self._router.metrics.exposition()
                 return HttpResponse(200, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
             if not path.lower().startswith("/v1/"):
-                return refusal(404, "Not Found")
+                shown = self._page.answer(path, query) if request.method in ("GET", "HEAD") else None
+                return shown or refusal(404, "Not Found")
             return HttpResponse(200, await self._answer(request, path))
         except StatusError as error:
             return refusal(_HTTP.get(error.code, 500), error.message)

@@ -49,10 +49,20 @@ def server_log(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def server(config, server_log):
+def titles_file(tmp_path_factory):
+    """Titles of the items of recs, with what would be markup in a careless page."""
+    path = tmp_path_factory.mktemp("titles") / "items.csv"
+    rows = "".join(f'item{place},"Film <b>{place}</b>, the sequel"\n' for place in range(20))
+    path.write_text(f"item_id,movie_title\n{rows}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(config, server_log, titles_file):
+    flags = ["--models", str(config), "--port", "0", "--health", "--titles", str(titles_file)]
     with (
         server_log.open("w") as stderr,
-        launcher.running(["--models", str(config), "--port", "0", "--health"], timeout=180, stderr=stderr) as running,
+        launcher.running(flags, timeout=180, stderr=stderr) as running,
     ):
         yield running
         assert running.process.poll() is None, server_log.read_text()

@@ -17,7 +17,7 @@ import pytest
 
 from serving import launcher
 from serving.client import Client, ServingError
-from serving.server import model_config, versions
+from serving.server import lifecycle, model_config, versions
 from serving.server.errors import StartupError
 from serving.server.model_config import ModelSettings, VersionPolicy
 
@@ -149,6 +149,12 @@ def test_mistakes_end_the_server_with_one_line(tmp_path):
         )
 
 
+def test_packages_that_are_missing_are_named_with_their_extra():
+    lifecycle.check_packages()
+    with pytest.raises(StartupError, match=r"^not_a_package not installed; .* 'tfrec-zoo\[serving\]'$"):
+        lifecycle.check_packages(("h11", "not_a_package"))
+
+
 def test_usage_errors_have_status_2(tmp_path):
     assert start().returncode == 2
     assert start("--model-base-path", tmp_path, "--models", tmp_path).returncode == 2
@@ -168,7 +174,7 @@ def test_the_ready_line(server, server_log):
     lines = server_log.read_text().splitlines()
     assert lines[0].startswith(
         f"serving recs (versions 1, 2), kinds (version 7), points (version 3) on {server.address} (gRPC)"
-        f" and http://{server.rest_address} (REST), ready after "
+        f" and http://{server.rest_address} (REST; a page at /ui), ready after "
     )
 
 

@@ -207,6 +207,18 @@ def test_nothing_else_is_tried_again(serve_flaky, code):
     assert handler.calls == 1
 
 
+def test_servers_behind_one_name_share_the_requests(serve_flaky):
+    handlers = Flaky(failures=0), Flaky(failures=0)
+    addresses = [serve_flaky(handler).address for handler in handlers]
+    with Client(f"ipv4:{','.join(addresses)}", timeout=10) as client:
+        for _ in range(200):
+            client.predict("m", {})
+            if all(handler.calls for handler in handlers):
+                break
+            time.sleep(0.01)  # the second connection is on its way
+    assert all(handler.calls for handler in handlers)
+
+
 def test_the_deadline_holds(serve_flaky):
     with serve_flaky(Flaky(failures=0, seconds=30.0)) as client:
         began = time.monotonic()
