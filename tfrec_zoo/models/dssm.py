@@ -4,15 +4,13 @@ Huang et al., "Learning Deep Structured Semantic Models for Web Search using Cli
 correction of in-batch negatives: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
 Recommendations", RecSys 2019.
 
-    features of the user -> embeddings -> tower, its last layer linear --+
-                                                                         +-> product, or cosine / temperature
-    features of the item -> embeddings -> tower, its last layer linear --+
+    features of the user -> embeddings -> tower --+
+                                                  +-> product, or cosine / temperature
+    features of the item -> embeddings -> tower --+
 
     pointwise:  log-loss of the label; each side adds a bias of its own (how much the user likes anything, how much the
                 item is liked by anybody), which a product says badly. Vectors have two more columns for them
     retrieval:  softmax of the positive item among the items of the batch, log q subtracted from their logits
-
-A last layer with a ReLU would leave the vectors one corner of the space, in which no user dislikes anything.
 """
 
 from __future__ import annotations
@@ -70,7 +68,6 @@ class DSSM(TwoTowers):
     capabilities = TwoTowers.capabilities | {ENCODES_ITEMS}
     config_class = DSSMConfig
     config: DSSMConfig
-    linear_vectors = True
 
     def build_network(self) -> None:
         super().build_network()

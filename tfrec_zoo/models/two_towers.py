@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import tensorflow as tf
 
@@ -15,20 +14,20 @@ from tfrec_zoo.preprocessing.feature_columns import ITEM, USER
 class TwoTowers(FeatureRecommender):
     """A user tower and an item tower without common variables.
 
+    The last layers are linear: a ReLU there would keep the vectors in one corner of the space, in which no product is
+    negative and no user dislikes anything.
+
     Subclasses add to `build_network` what the towers meet in.
     """
 
     config: TowerConfig
-    linear_vectors: ClassVar[bool] = False
-    """Whether the towers' last layers are linear."""
 
     def build_network(self) -> None:
         c = self.config
         user, item = self.columns.user, self.columns.item
         self.user_fields, self.item_fields = self._embeddings(user), self._embeddings(item)
         self.user_tower, self.item_tower = (
-            c.make_tower((None, len(columns) * c.dim), self.dtype_policy, self.linear_vectors)
-            for columns in (user, item)
+            c.make_tower((None, len(columns) * c.dim), self.dtype_policy, linear=True) for columns in (user, item)
         )
 
     def weigh(self, fields: tf.Tensor, side: str) -> tf.Tensor:
