@@ -88,6 +88,14 @@ class Recommender(keras.Model):
         """What trains it; a model with networks that play against each other has more than one."""
         return [self.optimizer]
 
+    def build_optimizers(self) -> None:
+        """Makes the variables of its optimizers; a step that replicas run cannot make any."""
+        self.optimizer.build(self.trainable_variables)
+
+    def warnings(self) -> list[str]:
+        """What went wrong in the epoch's training though its loss is finite, a line each."""
+        return []
+
     @property
     def history_length(self) -> int:
         """Columns of the histories that it trains on."""
