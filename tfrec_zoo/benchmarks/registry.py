@@ -17,6 +17,8 @@ BENCHMARKS = {
     "encode": "tfrec_zoo.benchmarks.encoding_cost",
     "evaluate": "tfrec_zoo.benchmarks.evaluation_cost",
     "prepare": "tfrec_zoo.benchmarks.preparation_cost",
+    "seqgan-cost": "tfrec_zoo.benchmarks.seqgan_cost",
+    "seqgan-oracle": "tfrec_zoo.benchmarks.seqgan_oracle",
     "serve": "tfrec_zoo.benchmarks.serving_latency",
     "train": "tfrec_zoo.benchmarks.training_throughput",
     "transfer": "tfrec_zoo.benchmarks.transfer_gain",

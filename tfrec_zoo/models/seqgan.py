@@ -259,7 +259,7 @@ class SeqGAN(Recommender):
         with tf.GradientTape() as tape:
             likelihood = self._loss_part((inputs, targets, weights), weight, training=True)
             loss = self.optimizer.scale_loss(likelihood + self.generator_loss(game))
-        self._apply(self.optimizer, tape, loss, self.generator)
+        self.apply_gradients(self.optimizer, tape, loss, self.generator)
         self.discriminator_step(game)
         self.rollout_policy.follow(self.generator)
         return self._track_loss(likelihood, weight)
@@ -347,7 +347,7 @@ class SeqGAN(Recommender):
             replica = tf.distribute.get_replica_context()
             penalty = self.config.l2 * self.discriminator.penalty() / (replica.num_replicas_in_sync if replica else 1)
             loss = self._mean_part(losses, weights) + penalty
-        self._apply(self.discriminator_optimizer, tape, loss, self.discriminator)
+        self.apply_gradients(self.discriminator_optimizer, tape, loss, self.discriminator)
         right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == labels, tf.float32)
         return sum_over_replicas(self._mean_part(right, weights))
 
@@ -379,7 +379,10 @@ class SeqGAN(Recommender):
         total = sum_over_replicas(tf.reduce_sum(weights))
         return tf.math.divide_no_nan(tf.reduce_sum(values * weights), total)
 
-    def _apply(self, optimizer: Any, tape: tf.GradientTape, loss: tf.Tensor, player: keras.layers.Layer) -> None:
+    def apply_gradients(
+        self, optimizer: Any, tape: tf.GradientTape, loss: tf.Tensor, player: keras.layers.Layer
+    ) -> None:
+        """One step of an optimizer on one of the players."""
         variables = player.trainable_variables
         found = tape.gradient(loss, variables)
         if not getattr(optimizer, "takes_repeated_rows", False):
