@@ -18,6 +18,7 @@ from tfrec_zoo.runs.run_config import PAPER, load_config
 
 BATCH = 64
 RATE, CLIP = 0.01, 5.0
+_INITIAL_DEVIATION = 0.1  # of the generator's weights, all from N(0, 0.1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,9 @@ class SeqGANSchedule:
         keras.utils.set_random_seed(seed)
         values = load_config("seqgan", {"network": {"baseline": baseline, **network}}, preset=PAPER).network
         self.model = SeqGAN(vocabulary, values)
+        draws = np.random.default_rng(seed)
+        for weight in self.model.generator.weights:
+            weight.assign(draws.normal(scale=_INITIAL_DEVIATION, size=weight.shape))
         self.model.compile(keras.optimizers.Adam(RATE, global_clipnorm=CLIP))
         self.model.build_optimizers()
         self.language = Language(self.model.generator, self.model.config.continuation)

@@ -190,6 +190,10 @@ class SeqGAN(Recommender):
         if self.config.has_game:
             self.discriminator_optimizer = discriminator_optimizer or FusedAdam(self.config.discriminator_learning_rate)
 
+    def get_compile_config(self) -> dict[str, Any]:
+        """Empty: a model that was loaded is compiled anew before it trains on."""
+        return {}
+
     @property
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         return [self.optimizer, self.discriminator_optimizer] if self.config.has_game else [self.optimizer]
