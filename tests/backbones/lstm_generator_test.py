@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfrec_zoo.backbones.lstm_generator import LSTMGenerator
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
+from tfrec_zoo.losses.next_item import negative_log_likelihood
 
 ITEMS, DIM, UNITS, LENGTH = 7, 3, 4, 6
 
@@ -35,7 +36,7 @@ def by_hand(generator: LSTMGenerator, item_ids: np.ndarray) -> np.ndarray:
 def test_the_likelihood_is_exact() -> None:
     generator = new_generator()
     sequences = np.random.default_rng(1).integers(FIRST_ITEM_ID, FIRST_ITEM_ID + ITEMS, (5, LENGTH + 1))
-    found = generator.negative_log_likelihood(sequences[:, :-1], sequences[:, 1:])
+    found = negative_log_likelihood(generator.logits(sequences[:, :-1]), sequences[:, 1:])
     logs = by_hand(generator, sequences[:, :-1])
     wanted = -np.take_along_axis(logs, sequences[:, 1:, None] - FIRST_ITEM_ID, axis=2)[..., 0]
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
@@ -45,8 +46,8 @@ def test_padding_changes_nothing_and_has_no_loss() -> None:
     generator = new_generator()
     sequence = np.array([[4, 9, 6, 5]])
     padded = np.pad(sequence, [[0, 0], [3, 0]])
-    found = generator.negative_log_likelihood(padded[:, :-1], padded[:, 1:]).numpy()
-    alone = generator.negative_log_likelihood(sequence[:, :-1], sequence[:, 1:]).numpy()
+    found = negative_log_likelihood(generator.logits(padded[:, :-1]), padded[:, 1:]).numpy()
+    alone = negative_log_likelihood(generator.logits(sequence[:, :-1]), sequence[:, 1:]).numpy()
     np.testing.assert_allclose(found[:, -3:], alone, rtol=1e-5)
     assert (found[:, :2] == 0).all()
 

@@ -65,22 +65,6 @@ class LSTMGenerator(keras.layers.Layer):
         """What may follow every item of a sequence: float32 (batch, length, catalog_size)."""
         return self.projection(self(item_ids))
 
-    def negative_log_likelihood(self, item_ids: tf.Tensor, targets: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
-        """-log p(target | the items until there), in nats.
-
-        Args:
-            item_ids: int (batch, length).
-            targets: int (batch, length), what follows each; anything at places without one.
-            temperature: Of the softmax; positive.
-
-        Returns:
-            float32 (batch, length); 0 where the target is no item.
-        """
-        columns = tf.maximum(targets - FIRST_ITEM_ID, 0)
-        logits = self.logits(item_ids) / temperature
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=columns, logits=logits)
-        return tf.where(targets >= FIRST_ITEM_ID, losses, 0.0)
-
     def state_after(self, item_ids: tf.Tensor) -> State:
         """The state after a sequence, int (batch, length) of static length, which may be 0."""
         if item_ids.shape[1] == 0:

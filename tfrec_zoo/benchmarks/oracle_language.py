@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfrec_zoo.backbones.lstm_generator import LSTMGenerator
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID
 from tfrec_zoo.errors import DataError
+from tfrec_zoo.losses.next_item import negative_log_likelihood
 
 VOCABULARY, DIM, LENGTH = 5000, 32, 20
 START = FIRST_ITEM_ID
@@ -66,8 +67,8 @@ class Language:
         return self.generator.generate(tf.fill((rows,), START), state, uniforms, temperature)
 
     def _nll(self, sequences: tf.Tensor, temperature: float) -> tf.Tensor:
-        read = after_start(sequences)[:, :-1]
-        return tf.reduce_sum(self.generator.negative_log_likelihood(read, sequences, temperature))
+        logits = self.generator.logits(after_start(sequences)[:, :-1]) / temperature
+        return tf.reduce_sum(negative_log_likelihood(logits, sequences))
 
 
 def after_start(sequences: np.ndarray | tf.Tensor) -> tf.Tensor:

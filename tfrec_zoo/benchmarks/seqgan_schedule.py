@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrec_zoo.benchmarks.oracle_language import START, Language, after_start
+from tfrec_zoo.losses.next_item import negative_log_likelihood
 from tfrec_zoo.models.seqgan import SeqGAN
 from tfrec_zoo.runs.run_config import PAPER, load_config
 
@@ -120,7 +121,7 @@ class SeqGANSchedule:
     def _on_likelihood(self, sequences: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             read = after_start(sequences)[:, :-1]
-            loss = tf.reduce_mean(self.model.generator.negative_log_likelihood(read, sequences))
+            loss = tf.reduce_mean(negative_log_likelihood(self.model.generator.logits(read), sequences))
         self.model.apply_gradients(self.model.optimizer, tape, loss, self.model.generator)
 
     def _on_policy(self, seed: tf.Tensor, constant_reward: bool) -> tf.Tensor:
@@ -130,7 +131,7 @@ class SeqGANSchedule:
         if constant_reward:
             game = dataclasses.replace(game, rewards=tf.ones_like(game.rewards))
         with tf.GradientTape() as tape:
-            loss = self.model.generator_loss(game)
+            loss = self.model.policy_loss(game)
         self.model.apply_gradients(self.model.optimizer, tape, loss, self.model.generator)
         self.model.rollout_policy.follow(self.model.generator)
         return tf.reduce_mean(game.rewards)

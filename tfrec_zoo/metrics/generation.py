@@ -11,14 +11,15 @@ def distinct(sequences: tf.Tensor, n: int = 2) -> tf.Tensor:
         n: Items of an n-gram, at most `length`.
 
     Returns:
-        float32 (), in (0, 1].
+        float32 (), in (0, 1]; 0 of no sequences.
 
     Reference:
         Li et al., A Diversity-Promoting Objective Function, NAACL 2016, section 5.
     """
     grams = tf.stack([sequences[:, place : sequences.shape[1] - n + 1 + place] for place in range(n)], axis=-1)
     grams = tf.strings.reduce_join(tf.strings.as_string(tf.reshape(grams, (-1, n))), axis=-1, separator=" ")
-    return tf.size(tf.unique(grams).y) / tf.size(grams)
+    different, all_of_them = tf.size(tf.unique(grams).y), tf.size(grams)
+    return tf.math.divide_no_nan(tf.cast(different, tf.float32), tf.cast(all_of_them, tf.float32))
 
 
 def entropy(sequences: tf.Tensor) -> tf.Tensor:

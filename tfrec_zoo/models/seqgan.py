@@ -12,11 +12,12 @@ As a recommender the generator is conditioned on the history: it is a model of t
 by its softmax. Encoder and decoder are one LSTM: it encodes what it is given and writes on from that state. A step of
 training plays one round of the game on the batch:
 
-    generator       likelihood + adversarial_weight * policy gradient + reconstruction_weight * L_rec
+    generator       likelihood + reconstruction_weight * L_rec + adversarial_weight * policy gradient
     discriminator   cross-entropy + L2
     roll-out policy theta' = rate * theta' + (1 - rate) * theta
 
-With both weights 0 there is no game and no discriminator. The paper's own schedule, phase after phase, is in
+L_rec draws the vector that the softmax expects to that of the real item. With adversarial_weight 0 there is no game and
+no discriminator. The paper's own schedule, phase after phase, is in
 benchmarks/seqgan_schedule.py, and is made of the same pieces.
 """
 
@@ -34,10 +35,11 @@ import tensorflow as tf
 from tfrec_zoo.backbones.lstm_generator import LSTMGenerator
 from tfrec_zoo.backbones.sequence_discriminator import SequenceDiscriminator
 from tfrec_zoo.config import Config
-from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, PAD, DatasetSpec
+from tfrec_zoo.dataset_spec import PAD, DatasetSpec
 from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.fused_adam import FusedAdam
 from tfrec_zoo.layers.item_table import whole
+from tfrec_zoo.losses.next_item import negative_log_likelihood, reconstruction
 from tfrec_zoo.losses.policy_gradient import above_others, policy_gradient
 from tfrec_zoo.metrics import generation
 from tfrec_zoo.models import gradients
@@ -58,7 +60,7 @@ class SeqGANConfig(Config):
         max_length: Columns that the generator reads and the discriminator sees.
         continuation: Newest items of a history that the generator has to write itself, in the game.
         adversarial_weight: Of the policy gradient, lambda.
-        reconstruction_weight: Of L_rec, beta.
+        reconstruction_weight: Of L_rec, beta, at every position.
         adversarial_after: Steps without policy gradient, for the discriminator to learn from.
         samples: Completions of every prefix.
         rollout_rate: Share of its weights that the roll-out policy keeps in a step.
@@ -100,8 +102,18 @@ class SeqGANConfig(Config):
 
     @property
     def has_game(self) -> bool:
-        """Whether anything but likelihood trains the generator."""
-        return self.adversarial_weight > 0 or self.reconstruction_weight > 0
+        """Whether there is a discriminator."""
+        return self.adversarial_weight > 0
+
+
+_HEALTH = ("discriminator_accuracy", "written_distinct_2", "real_distinct_2", "written_entropy", "real_entropy")
+"""What is followed over an epoch of the game."""
+
+_COLLAPSED, _LOST_NATS = 0.5, 1.0
+"""A generator has collapsed below this share of the real sequences' distinct-2, or so far below their entropy."""
+
+_SATURATED = 0.98
+"""Accuracy of a discriminator that has nothing left to say."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,9 +172,7 @@ class SeqGAN(Recommender):
             self.rollout_policy = RolloutPolicy(catalog_size, c.dim, c.units, c.rollout_rate, dtype=self.dtype_policy)
             self.rollout_policy.build((None, c.max_length))
             self.rollout_policy.copy(self.generator)
-            self._caught = keras.metrics.Mean(name="discriminator_accuracy")
-            self._variety = keras.metrics.Mean(name="distinct_2")
-            self._real_variety = keras.metrics.Mean(name="distinct_2_of_real")
+            self._health = {name: keras.metrics.Mean(name=name) for name in _HEALTH}
         self.built = True
 
     @classmethod
@@ -216,7 +226,12 @@ class SeqGAN(Recommender):
         return self.generator.logits(inputs["item_ids"])
 
     def target_losses(self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool) -> tf.Tensor:
-        return self.generator.negative_log_likelihood(inputs["item_ids"], targets)
+        logits = self.generator.logits(inputs["item_ids"])
+        losses = negative_log_likelihood(logits, targets)
+        if self.config.reconstruction_weight:
+            vectors = whole(self.generator.embedding.item_embeddings)
+            losses += self.config.reconstruction_weight * reconstruction(logits, targets, vectors)
+        return losses
 
     def score(self, history: tf.Tensor) -> tf.Tensor:
         return self.generator.projection(self.encode(history))
@@ -251,7 +266,7 @@ class SeqGAN(Recommender):
         )
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One round of the game; without one, a step of likelihood."""
+        """One round of the game; without one, a step on what is given alone."""
         if not self.config.has_game:
             return super().train_step(data)
         if self.accumulate_steps > 1:
@@ -261,12 +276,12 @@ class SeqGAN(Recommender):
         started = self.optimizer.iterations >= self.config.adversarial_after
         game = self.play(tf.concat([inputs["item_ids"][:, :1], targets], axis=1), inputs["seeds"][0], started)
         with tf.GradientTape() as tape:
-            likelihood = self._loss_part((inputs, targets, weights), weight, training=True)
-            loss = self.optimizer.scale_loss(likelihood + self.generator_loss(game))
+            given = self._loss_part((inputs, targets, weights), weight, training=True)
+            loss = self.optimizer.scale_loss(given + self.config.adversarial_weight * self.policy_loss(game))
         self.apply_gradients(self.optimizer, tape, loss, self.generator)
         self.discriminator_step(game)
         self.rollout_policy.follow(self.generator)
-        return self._track_loss(likelihood, weight)
+        return self._track_loss(given, weight)
 
     def play(self, history: tf.Tensor, seed: tf.Tensor, judged: tf.Tensor | bool = True) -> Game:
         """Lets the generator write and the roll-out policy and the discriminator judge; nothing is trained.
@@ -299,28 +314,13 @@ class SeqGAN(Recommender):
         values = tf.cond(tf.convert_to_tensor(judged), rewards, lambda: tf.zeros_like(written, tf.float32))
         return Game(context, real, written, tf.stop_gradient(values), tf.cast(last != PAD, tf.float32))
 
-    def generator_loss(self, game: Game) -> tf.Tensor:
-        """This replica's part of the mean over rows and items: weighted policy gradient and reconstruction."""
-        c = self.config
-        rewards = above_others(game.rewards, game.weights) if c.baseline else game.rewards
-        losses = c.adversarial_weight * policy_gradient(self._losses_of(game, game.written), rewards)
-        if c.reconstruction_weight:
-            losses += c.reconstruction_weight * self.reconstruction(game)
-        return self._mean_part(tf.reduce_mean(losses, axis=1), game.weights)
-
-    def reconstruction(self, game: Game) -> tf.Tensor:
-        """|| y_hat - y ||^2 of the real items' vectors y and the expected vectors y_hat of the softmax there.
-
-        The vectors are constants of it: otherwise it would be least where all items are alike.
-
-        Returns:
-            float32 (batch, continuation).
-        """
-        vectors = tf.stop_gradient(whole(self.generator.embedding.item_embeddings))
-        read = tf.concat([game.context, game.real[:, :-1]], axis=1)
+    def policy_loss(self, game: Game) -> tf.Tensor:
+        """This replica's part of the policy gradient's loss, the mean over rows and items."""
+        rewards = above_others(game.rewards, game.weights) if self.config.baseline else game.rewards
+        read = tf.concat([game.context, game.written[:, :-1]], axis=1)
         logits = self.generator.projection(self.generator(read)[:, -self.config.continuation :])
-        expected = tf.einsum("btn,nd->btd", tf.nn.softmax(logits), vectors[FIRST_ITEM_ID:])
-        return tf.reduce_sum(tf.square(expected - tf.gather(vectors, game.real)), axis=-1)
+        losses = policy_gradient(negative_log_likelihood(logits, game.written), rewards)
+        return self._mean_part(tf.reduce_mean(losses, axis=1), game.weights)
 
     def discriminator_step(self, game: Game) -> None:
         """One step of the discriminator on the real and the written items of a game, equally many."""
@@ -328,11 +328,14 @@ class SeqGAN(Recommender):
         real, written = tf.concat([seen, game.real], axis=1), tf.concat([seen, game.written], axis=1)
         weights = tf.concat([game.weights, game.weights], axis=0)
         labels = tf.concat([tf.ones_like(game.real[:, 0]), tf.zeros_like(game.written[:, 0])], axis=0)
-        caught = self.judge_step(tf.concat([real, written], axis=0), labels, weights)
-        self._caught.update_state(caught)
-        rows = tf.where(game.weights > 0)[:, 0]
-        self._variety.update_state(generation.distinct(tf.gather(game.written, rows)))
-        self._real_variety.update_state(generation.distinct(tf.gather(game.real, rows)))
+        figures = {"discriminator_accuracy": self.judge_step(tf.concat([real, written], axis=0), labels, weights)}
+        played = tf.where(game.weights > 0)[:, 0]
+        for whose, items in (("written", game.written), ("real", game.real)):
+            sequences = tf.gather(items, played)
+            figures[f"{whose}_distinct_2"] = generation.distinct(sequences)
+            figures[f"{whose}_entropy"] = generation.entropy(sequences)
+        for name, metric in self._health.items():
+            metric.update_state(figures[name], sample_weight=tf.reduce_sum(game.weights))
 
     def judge_step(self, sequences: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """Trains the discriminator on a batch.
@@ -358,26 +361,21 @@ class SeqGAN(Recommender):
     def warnings(self) -> list[str]:
         if not self.config.has_game:
             return []
-        found = []
-        caught, variety, real = (float(each.result()) for each in (self._caught, self._variety, self._real_variety))
-        if variety < _COLLAPSED * real:
+        found, figures = [], {name: float(metric.result()) for name, metric in self._health.items()}
+        distinct, real_distinct = figures["written_distinct_2"], figures["real_distinct_2"]
+        lost = figures["real_entropy"] - figures["written_entropy"]
+        if distinct < _COLLAPSED * real_distinct or lost > _LOST_NATS:
             found.append(
-                f"mode collapse: {variety:.1%} of the pairs that the generator writes differ, of the real ones "
-                f"{real:.1%}. Lower network.adversarial_weight."
+                f"mode collapse: {distinct:.1%} of the pairs that the generator writes differ, of the real ones "
+                f"{real_distinct:.1%}; the entropy of its items is {lost:.2f} nats below theirs. Lower "
+                "network.adversarial_weight."
             )
-        if caught > _SATURATED:
+        if figures["discriminator_accuracy"] > _SATURATED:
             found.append(
-                f"the discriminator is right in {caught:.1%} and its rewards hardly differ: lower "
-                "network.discriminator_learning_rate, or raise network.dropout."
+                f"the discriminator is right in {figures['discriminator_accuracy']:.1%} and its rewards hardly differ: "
+                "lower network.discriminator_learning_rate, or raise network.dropout."
             )
         return found
-
-    def _losses_of(self, game: Game, continuation: tf.Tensor) -> tf.Tensor:
-        """-log p of every item of a continuation, float32 (batch, continuation)."""
-        read = tf.concat([game.context, continuation[:, :-1]], axis=1)
-        logits = self.generator.projection(self.generator(read)[:, -self.config.continuation :])
-        columns = tf.maximum(continuation - FIRST_ITEM_ID, 0)  # rows of weight 0 may hold PAD
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=columns, logits=logits)
 
     def _mean_part(self, values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         total = sum_over_replicas(tf.reduce_sum(weights))
@@ -392,10 +390,3 @@ class SeqGAN(Recommender):
         if not getattr(optimizer, "takes_repeated_rows", False):
             found = gradients.dense(found)
         optimizer.apply(found, variables)
-
-
-_COLLAPSED = 0.5
-"""Of the real sequences' share of different pairs: with less the generator has collapsed."""
-
-_SATURATED = 0.98
-"""Accuracy of a discriminator that has nothing left to say."""
