@@ -21,7 +21,8 @@ CONFIG: dict[str, Any] = {
 @pytest.mark.slow
 def test_resume_is_exact(data: Path, spec: DatasetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights of both players and of the roll-out policy, to the last bit; the kill falls within an epoch."""
-    config = {**CONFIG, "network": {**CONFIG["network"], "dropout": 0.25}}
+    averaged = {**CONFIG["training"], "ema_momentum": 0.9}
+    config = {"network": {**CONFIG["network"], "dropout": 0.25}, "training": averaged}
     whole = train("seqgan", data, tmp_path / "WHOLE", config=config, quiet=True)
     with monkeypatch.context() as patch:
         stop_after(patch, 7)

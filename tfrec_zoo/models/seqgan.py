@@ -208,8 +208,12 @@ class SeqGAN(Recommender):
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         return [self.optimizer, self.discriminator_optimizer] if self.config.has_game else [self.optimizer]
 
+    @property
+    def optimized_variables(self) -> list[keras.Variable]:
+        return self.generator.trainable_variables
+
     def build_optimizers(self) -> None:
-        self.optimizer.build(self.generator.trainable_variables)
+        super().build_optimizers()
         if self.config.has_game:
             self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
