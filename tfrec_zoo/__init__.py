@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tfrec_zoo.models.recommender import Recommender
     from tfrec_zoo.models.registry import get_model
     from tfrec_zoo.models.sasrec import SASRec
+    from tfrec_zoo.models.seqgan import SeqGAN
     from tfrec_zoo.training.callbacks import LabelValidation, RankingValidation
     from tfrec_zoo.training.finetune import finetune
     from tfrec_zoo.training.train import train
@@ -68,6 +69,7 @@ _MODULES = {
     "RankingValidation": "training.callbacks",
     "Recommender": "models.recommender",
     "SASRec": "models.sasrec",
+    "SeqGAN": "models.seqgan",
     "TfrecError": "errors",
     "TrainingError": "errors",
     "compare_runs": "evaluation.comparison",
@@ -106,6 +108,7 @@ __all__ = [
     "RankingValidation",
     "Recommender",
     "SASRec",
+    "SeqGAN",
     "TfrecError",
     "TrainingError",
     "compare_runs",

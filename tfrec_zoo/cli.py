@@ -390,7 +390,15 @@ def _bench(args: argparse.Namespace) -> int:
 
     if args.name not in WITHOUT_TENSORFLOW:
         _quiet_tensorflow(args)
-    result = bench(args.name, args.data, rows=args.rows, formats=args.formats, quick=args.quick)
+    result = bench(
+        args.name,
+        args.data,
+        rows=args.rows,
+        formats=args.formats,
+        quick=args.quick,
+        oracle=args.oracle,
+        report=args.report,
+    )
     if args.json != "-":
         print_table(list(result["rows"][0]), [list(row.values()) for row in result["rows"]])
     _write_json(result, args.json)

@@ -222,5 +222,12 @@ def bench(parser: argparse.ArgumentParser) -> None:
         "--rows", type=int, nargs="+", metavar="N", help="prepare: lengths of the logs (default: 2000000)"
     )
     parser.add_argument("--formats", nargs="+", choices=("csv", "parquet"), help="prepare: of logs (default: both)")
-    parser.add_argument("--quick", action="store_true", default=None, help="ctr, transfer: one seed, nothing tuned")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        default=None,
+        help="ctr, transfer, seqgan-oracle: one seed, nothing tuned, little training",
+    )
+    parser.add_argument("--oracle", metavar="FILE.npz", help="seqgan-oracle: its weights (default: drawn)")
+    parser.add_argument("--report", metavar="OUT.html", help="seqgan-oracle: also write a page with the curves")
     json(parser)

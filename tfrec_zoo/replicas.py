@@ -46,3 +46,21 @@ def update_mean(mean: keras.metrics.Mean, value: tf.Tensor, weight: tf.Tensor) -
         mean.count.value.assign_add(weight)
     else:
         mean.update_state(value, sample_weight=weight)
+
+
+def uniforms_of_rows(seed: tf.Tensor, steps: tf.Tensor | int, rows: tf.Tensor | int) -> tf.Tensor:
+    """Uniform numbers in [0, 1) for the rows of this replica; the same for a row of the batch on however many replicas.
+
+    Args:
+        seed: int (2,), equal on all replicas.
+        steps: Numbers a row.
+        rows: Rows of this replica, as many as on the others.
+
+    Returns:
+        float32 (steps, rows).
+    """
+    replica = tf.distribute.get_replica_context()
+    count = 1 if replica is None else replica.num_replicas_in_sync
+    numbers = tf.random.stateless_uniform((steps, count * rows), seed)
+    first = replica_index() * rows
+    return numbers[:, first : first + rows]

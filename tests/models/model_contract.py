@@ -74,7 +74,7 @@ def _builds_from_its_config(model_class: type[Recommender], config: dict[str, An
     again = model_class.from_config(model.get_config())
     assert again.config == model.config
     assert [weight.shape for weight in again.weights] == [weight.shape for weight in model.weights]
-    assert model.count_params() == sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert model.count_params() == sum(int(np.prod(weight.shape)) for weight in model.weights)
 
 
 def learns_and_is_deterministic(

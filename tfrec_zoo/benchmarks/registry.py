@@ -20,6 +20,8 @@ BENCHMARKS = {
     "index": "tfrec_zoo.benchmarks.index_cost",
     "pre-rank": "tfrec_zoo.benchmarks.pre_ranking_cost",
     "prepare": "tfrec_zoo.benchmarks.preparation_cost",
+    "seqgan-cost": "tfrec_zoo.benchmarks.seqgan_cost",
+    "seqgan-oracle": "tfrec_zoo.benchmarks.seqgan_oracle",
     "serve": "tfrec_zoo.benchmarks.serving_latency",
     "train": "tfrec_zoo.benchmarks.training_throughput",
     "transfer": "tfrec_zoo.benchmarks.transfer_gain",

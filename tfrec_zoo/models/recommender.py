@@ -89,6 +89,19 @@ class Recommender(keras.Model):
         return [self.optimizer]
 
     @property
+    def optimized_variables(self) -> list[keras.Variable]:
+        """What `optimizer` trains."""
+        return self.trainable_variables
+
+    def build_optimizers(self) -> None:
+        """Makes the variables of its optimizers; a step that replicas run cannot make any."""
+        self.optimizer.build(self.optimized_variables)
+
+    def warnings(self) -> list[str]:
+        """What went wrong in the epoch's training though its loss is finite, a line each."""
+        return []
+
+    @property
     def history_length(self) -> int:
         """Columns of the histories that it trains on."""
         raise NotImplementedError

@@ -84,6 +84,12 @@ MODELS = {
         "name the next item at every position",
         "sequences",
     ),
+    "seqgan": Entry(
+        "tfrec_zoo.models.seqgan:SeqGAN",
+        "Yu et al., SeqGAN, AAAI 2017",
+        "name the next item; write on so that a discriminator takes it for real",
+        "sequences",
+    ),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.runs.run_config import TrainingConfig
 from tfrec_zoo.training.lazy_adam import LazyAdam
 from tfrec_zoo.training.loss_scaling import LossScaling
@@ -36,7 +37,7 @@ def make_optimizer(config: TrainingConfig, total_steps: int) -> keras.optimizers
 
 
 @contextlib.contextmanager
-def averaged_weights(model: keras.Model) -> Iterator[None]:
+def averaged_weights(model: Recommender) -> Iterator[None]:
     """Puts the moving average of the weights in their place for the length of a `with` block.
 
     The average over the last steps is what is validated and saved: a snapshot between two steps of a high learning rate
@@ -45,14 +46,14 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     Args:
         model: Compiled with the optimizer that trains it.
     """
-    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of one that scales the loss
+    inner: Any = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # of one that scales the loss
     if not inner.use_ema:
         yield
         return
-    weights = [variable.numpy() for variable in model.trainable_variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
+    weights = [variable.numpy() for variable in model.optimized_variables]
+    model.optimizer.finalize_variable_values(model.optimized_variables)
     try:
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, weights, strict=True):
+        for variable, value in zip(model.optimized_variables, weights, strict=True):
             variable.assign(value)

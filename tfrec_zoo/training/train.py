@@ -214,7 +214,7 @@ def compiled_model(config: RunConfig, spec: DatasetSpec) -> Recommender:
     model.accumulate_steps = config.training.accumulate_steps
     total_steps = config.training.epochs * steps_per_epoch(config.training, feed_class(model).records(spec))
     model.compile(optimizer=make_optimizer(config.training, total_steps))
-    model.optimizer.build(model.trainable_variables)
+    model.build_optimizers()
     return model
 
 

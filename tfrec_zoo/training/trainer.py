@@ -193,6 +193,8 @@ class Trainer:
             seconds = result.training_seconds - seconds
             rate = (result.records - records) / seconds if seconds else 0.0
             self._progress.epoch(epoch, loss, rate)
+            for warning in self.model.warnings():
+                self._progress.note(warning)
             if self._scalars:
                 learning_rate = float(self.model.optimizer.learning_rate)
                 self._scalars.write(
