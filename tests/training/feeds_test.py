@@ -8,11 +8,10 @@ import pytest
 from tests.models.conftest import positives, rated  # noqa: F401
 from tfrec_zoo.data.records import WHOLE, Part
 from tfrec_zoo.dataset_spec import DatasetSpec
-from tfrec_zoo.errors import ConfigError, DataError, ExportError
+from tfrec_zoo.errors import ConfigError, DataError
 from tfrec_zoo.evaluation.comparison import compare_runs
 from tfrec_zoo.evaluation.pointwise_report import evaluate_pointwise_run, learns_labels, print_pointwise_report
 from tfrec_zoo.evaluation.report import evaluate_run, print_report
-from tfrec_zoo.export.export_run import export_run
 from tfrec_zoo.models.dssm import DSSM
 from tfrec_zoo.models.ncf import NCF
 from tfrec_zoo.runs.run_config import TrainingConfig
@@ -37,9 +36,6 @@ def test_labels_from_training_to_the_report(rated: DatasetSpec, tmp_path: Path, 
         assert low <= report["metrics"][name] <= high
     with pytest.raises(ConfigError, match="dssm, which gives no ranks to compare"):
         compare_runs(run, run, rated.directory, quiet=True)
-    with pytest.raises(ExportError, match="dssm offers nothing to serve"):
-        export_run(run, rated.directory, tmp_path / "saved_models")
-    assert not list((tmp_path / "saved_models").glob("*"))
     print_pointwise_report(report)
     assert "two means" in capsys.readouterr().out
     again = train("dssm", rated.directory, tmp_path / "AGAIN", assignments=TOWERS, refit=True, quiet=True)

@@ -88,7 +88,8 @@ def test_training_stops_early(data: Path, tmp_path: Path) -> None:
 
 def test_the_last_weights_are_kept_on_request_however_valid_went(data: Path, spec: DatasetSpec, tmp_path: Path) -> None:
     training = {**SMALL["training"], "keep": "last", "patience": 1, "learning_rate": 0.3}
-    result = train("bert4rec", data, tmp_path / "RUN", config={**SMALL, "training": training}, quiet=True)
+    config = {"network": {**SMALL["network"], "last_item_share": 0.4}, "training": training}
+    result = train("bert4rec", data, tmp_path / "RUN", config=config, quiet=True)
     assert result["steps"] == result["best_step"] == 6 * 4, "without early stopping"
     with (tmp_path / "RUN" / "history.csv").open() as file:
         values = [float(row["val_ndcg@10"]) for row in csv.DictReader(file)]
