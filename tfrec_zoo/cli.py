@@ -258,16 +258,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     from tfrec_zoo.evaluation.task_report import evaluate_task_run, print_task_report
     from tfrec_zoo.runs.task_run import TaskRun
 
-    refused = {
-        "--sampled": args.sampled,
-        "--report": args.report,
-        "--groups": args.groups,
-        "--diverse": args.diverse,
-    }
     if TaskRun.is_one(args.workdir):
-        for flag, given in refused.items():
-            if given:
-                raise ConfigError(f"{flag}: a fine-tuned task is evaluated without; leave it out.")
+        _refuse_ranking_flags(args, "a fine-tuned task")
         report = evaluate_task_run(
             args.workdir, args.data, split=args.split, filter_seen=args.filter_seen, ks=args.ks, seed=args.seed
         )
@@ -276,9 +268,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         _write_json(report, args.json)
         return 0
     if learns_labels(args.workdir):
-        for flag, given in refused.items():
-            if given:
-                raise ConfigError(f"{flag}: a model of labels is evaluated without; leave it out.")
+        _refuse_ranking_flags(args, "a model of labels")
         report = evaluate_pointwise_run(args.workdir, args.data, split=args.split, seed=args.seed)
         if args.json != "-":
             print_pointwise_report(report)
@@ -302,6 +292,13 @@ def _evaluate(args: argparse.Namespace) -> int:
         print_report(report, groups=args.groups)
     _write_json(report, args.json)
     return 0
+
+
+def _refuse_ranking_flags(args: argparse.Namespace, what: str) -> None:
+    """For what is evaluated without a ranking of the source's items."""
+    for name in ("sampled", "report", "groups", "diverse"):
+        if getattr(args, name):
+            raise ConfigError(f"--{name}: {what} is evaluated without; leave it out.")
 
 
 def _compare(args: argparse.Namespace) -> int:

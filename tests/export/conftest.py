@@ -17,13 +17,23 @@ from tfrec_zoo.models.feature_recommender import FeatureRecommender
 from tfrec_zoo.models.registry import get_model
 
 CONFIGS: dict[str, dict[str, Any]] = {
-    "dssm": {**TOWERS, "temperature": 0.5},
+    "dssm": TOWERS,
     "inttower": {**TOWERS, "heads": 2, "item_heads": 3, "head_dim": 4},
     "ncf": {**SMALL, "units": (8, 4)},
     "din": {**SMALL, "units": (16,), "attention_units": (6,)},
     "deepfm": TOWERS,
 }
 """The models of features, small."""
+
+USER = {
+    "user": "u5",
+    "gender": "m",
+    "age": 30.0,
+    "user_count": 7,
+    "user_mean_label": 0.5,
+    "history": ["", "i01", "i02"],
+}
+"""Raw features of a user whom the log knows."""
 
 
 class Exported(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.export.conftest import CONFIGS, Exported
+from tests.export.conftest import CONFIGS, USER, Exported
 from tests.export.session import LOWEST, Session
 from tests.models.conftest import prepare_rated
 from tests.models.feature_models_test import TOWERS
@@ -183,18 +183,10 @@ def test_what_is_missing_or_unknown_has_one_meaning(
         for each in part["label"].numpy()
     ]
     meanings = {"mean": rated.features["interactions"]["age"].mean, "prior": float(np.mean(train))}
-    usual = {
-        "user": "u5",
-        "gender": "m",
-        "age": 30.0,
-        "user_count": 7,
-        "user_mean_label": 0.5,
-        "history": ["", "i01", "i02"],
-    }
     ask = exported["dssm"].ask
 
     def vector(changed: dict) -> np.ndarray:
-        values = {**usual, **changed}
+        values = {**USER, **changed}
         row = {name: [meanings.get(value, value) if name != "history" else value] for name, value in values.items()}
         return np.array(ask("encode", **row)["vectors"])
 

@@ -14,17 +14,9 @@ from tensorflow_serving.apis import classification_pb2, prediction_service_pb2_g
 
 from serving import launcher, query
 from serving.client import Client
-from tests.export.conftest import Exported
+from tests.export.conftest import USER, Exported
 from tfrec_zoo.dataset_spec import DatasetSpec
 
-USER = {
-    "user": "u5",
-    "gender": "m",
-    "age": 30.0,
-    "user_count": 7,
-    "user_mean_label": 0.5,
-    "history": ["", "i01", "i02"],
-}
 CANDIDATES = ["i03", "i04", "nobody"]
 
 

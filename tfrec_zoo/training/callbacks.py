@@ -14,7 +14,7 @@ from tfrec_zoo.evaluation.pointwise import PointwiseEvaluator
 class _Validation(keras.callbacks.Callback):
     """Adds an evaluator's metrics on valid, as "val_" and their name, to the logs of an epoch."""
 
-    def __init__(self, spec: DatasetSpec, every: int) -> None:
+    def __init__(self, spec: DatasetSpec, every: int = 1) -> None:
         super().__init__()
         self.spec, self.every = spec, every
         self._evaluator: Evaluator | PointwiseEvaluator | None = None
@@ -64,9 +64,6 @@ class LabelValidation(_Validation):
         spec: The dataset, with the view `interactions`; the labels of its valid part are foretold.
         every: Epochs between two validations; between them the last figures are repeated.
     """
-
-    def __init__(self, spec: DatasetSpec, every: int = 1) -> None:
-        super().__init__(spec, every)
 
     def make_evaluator(self) -> PointwiseEvaluator:
         return PointwiseEvaluator(self.model, self.spec, split="valid")
