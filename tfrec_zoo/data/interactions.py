@@ -42,21 +42,27 @@ def training_batches(
         length: Columns of a history.
         features: Names of the features to read, see `evaluation_batches`; default: all.
         splits: ("train",), or ("train", "valid") for a refit.
-        seed: Of the order.
+        seed: Of the order, and of the `seed` that each batch carries.
         first_step: Batches to skip, for a run that goes on.
 
     Returns:
-        A dataset of dicts, as of `evaluation_batches`.
+        A dataset of dicts, as of `evaluation_batches`, and "seed" int64 (2,), another every step, for what the model
+        draws at random.
 
     Raises:
         DataError: The dataset has no such view or feature.
     """
     chosen = chosen_features(spec, VIEW, features)
+
+    def to_batch(step: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {**_to_batch(serialized, chosen, length), "seed": tf.stack([tf.constant(seed, tf.int64), step])}
+
     batches = (
         shuffled_epochs(spec, VIEW, splits, seed)
         .batch(batch_size, drop_remainder=True)
         .skip(first_step)
-        .map(lambda batch: _to_batch(batch, chosen, length), records.PARALLEL_CALLS, deterministic=True)
+        .enumerate(first_step)
+        .map(to_batch, records.PARALLEL_CALLS, deterministic=True)
         .prefetch(2)
     )
     return records.fixed_parallelism(batches)

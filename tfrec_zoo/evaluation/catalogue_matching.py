@@ -67,7 +67,7 @@ def user_batches(
 
 
 class CatalogueMatcher:
-    """Scores users of features on the catalogue by the product of vectors.
+    """Scores users of features on the catalogue by the vectors of its items.
 
     Args:
         model: It encodes items.
@@ -93,8 +93,8 @@ class CatalogueMatcher:
         return np.concatenate([self._encode(part).numpy() for part in in_parts(self._inputs, _ITEMS_AT_ONCE)])
 
     def score(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Products with all items, float32 (batch, catalog_size), for the columns of users."""
-        return tf.matmul(self._model.encode_users(inputs, training=False), self._vectors, transpose_b=True)
+        """Logits of all items, float32 (batch, catalog_size), for the columns of users."""
+        return self._model.match_all(self._model.encode_users(inputs, training=False), self._vectors)
 
 
 class OnHistories:

@@ -118,6 +118,9 @@ class DSSM(TwoTowers):
     def match(self, users: tf.Tensor, items: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         return tf.linalg.matvec(items, users)
 
+    def match_all(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(users, items, transpose_b=True)
+
     def _vectors(self, hidden: tf.Tensor) -> tf.Tensor:
         vectors = tf.cast(hidden, tf.float32)
         if not self.config.normalizes:
@@ -132,13 +135,20 @@ class DSSM(TwoTowers):
         return inputs, labels, weights
 
     def target_losses(self, inputs: Mapping[str, tf.Tensor], targets: tf.Tensor, training: bool) -> tf.Tensor:
-        c = self.config
-        if c.objective == POINTWISE:
+        if self.config.objective == POINTWISE:
             return super().target_losses(inputs, targets, training)
-        return in_batch_softmax(
-            self.encode_users(inputs, training),
-            self.encode_items(inputs, training),
-            inputs["item"],
-            tf.gather(self.log_q.value, inputs["item"]) if c.log_q else None,
-            c.hard_negatives,
-        )
+        users, items = self.encode_users(inputs, training), self.encode_items(inputs, training)
+        return self.retrieval_losses(users, items, inputs["item"])
+
+    def retrieval_losses(self, users: tf.Tensor, items: tf.Tensor, item_ids: tf.Tensor) -> tf.Tensor:
+        """Loss of finding every row's item among those of the batch.
+
+        Args:
+            users, items: float32 (batch, dim), whose products are the logits.
+            item_ids: int32 (batch,).
+
+        Returns:
+            float32 (batch,).
+        """
+        log_q = tf.gather(self.log_q.value, item_ids) if self.config.log_q else None
+        return in_batch_softmax(users, items, item_ids, log_q, self.config.hard_negatives)

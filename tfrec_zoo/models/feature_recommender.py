@@ -138,6 +138,18 @@ class FeatureRecommender(Recommender):
         """
         raise NotImplementedError
 
+    def match_all(self, users: Any, items: tf.Tensor) -> tf.Tensor:
+        """Scores the same items for all users; of models that encode items as vectors.
+
+        Args:
+            users: What `encode_users` gave, (batch, ...).
+            items: float32 (items, dim), of `encode_items`.
+
+        Returns:
+            float32 (batch, items): logits.
+        """
+        raise NotImplementedError
+
     def training_inputs(self, batch: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         return self.inputs(batch), batch["label"], tf.ones_like(batch["label"])
 

@@ -147,7 +147,7 @@ class Recommender(keras.Model):
         """
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         weight = sum_over_replicas(tf.reduce_sum(weights))
-        variables = self.trainable_variables
+        variables = self.optimized_variables
         loss, total = tf.zeros(()), [None] * len(variables)
         for batch in gradients.parts_of_batch((inputs, targets, weights), self.accumulate_steps):
             # A graph would compute the parts at once, and keep the activations of all.

@@ -42,6 +42,12 @@ MODELS = {
         "cloze: name the hidden items of a history",
         "sequences",
     ),
+    "cgan": Entry(
+        "tfrec_zoo.models.cgan:CGAN",
+        "Mirza and Osindero, Conditional GAN, 2014, on the vectors of DSSM",
+        "two towers find the item; write item vectors so that a discriminator takes them for what the user took",
+        "interactions and items of positives",
+    ),
     "deepfm": Entry(
         "tfrec_zoo.models.deepfm:DeepFM",
         "Guo et al., DeepFM, IJCAI 2017",

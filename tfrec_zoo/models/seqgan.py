@@ -37,12 +37,11 @@ from tfrec_zoo.backbones.sequence_discriminator import SequenceDiscriminator
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import PAD, DatasetSpec
 from tfrec_zoo.errors import ConfigError
-from tfrec_zoo.fused_adam import FusedAdam
 from tfrec_zoo.layers.item_table import whole
 from tfrec_zoo.losses.next_item import negative_log_likelihood, reconstruction
 from tfrec_zoo.losses.policy_gradient import above_others, policy_gradient
 from tfrec_zoo.metrics import generation
-from tfrec_zoo.models import gradients
+from tfrec_zoo.models.adversarial import AdversarialRecommender, GameConfig
 from tfrec_zoo.models.recommender import ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
 from tfrec_zoo.models.rollout_policy import RolloutPolicy
 from tfrec_zoo.preprocessing.history import latest
@@ -51,7 +50,7 @@ from tfrec_zoo.replicas import sum_over_replicas, uniforms_of_rows
 from tfrec_zoo.samplers.categorical import check_temperature
 
 
-class SeqGANConfig(Config):
+class SeqGANConfig(GameConfig):
     """The two players and their game.
 
     Attributes:
@@ -59,7 +58,7 @@ class SeqGANConfig(Config):
         units: Width of its LSTM.
         max_length: Columns that the generator reads and the discriminator sees.
         continuation: Newest items of a history that the generator has to write itself, in the game.
-        adversarial_weight: Of the policy gradient, lambda.
+        adversarial_weight: Of the policy gradient, lambda; 0 trains by likelihood alone.
         reconstruction_weight: Of L_rec, beta, at every position.
         adversarial_after: Steps without policy gradient, for the discriminator to learn from.
         samples: Completions of every prefix.
@@ -70,14 +69,12 @@ class SeqGANConfig(Config):
         filters: Number of filters of every width.
         dropout: Share of dropped features of the discriminator.
         l2: Of the squared weights of its last layer.
-        discriminator_learning_rate: Of its Adam.
     """
 
     dim: int = pydantic.Field(32, ge=1)
     units: int = pydantic.Field(32, ge=1)
     max_length: int = pydantic.Field(20, ge=2)
     continuation: int = pydantic.Field(5, ge=2)
-    adversarial_weight: float = pydantic.Field(1.0, ge=0)
     reconstruction_weight: float = pydantic.Field(0.0, ge=0)
     adversarial_after: int = pydantic.Field(0, ge=0)
     samples: int = pydantic.Field(16, ge=1)
@@ -88,7 +85,6 @@ class SeqGANConfig(Config):
     filters: tuple[pydantic.PositiveInt, ...] = (100, 200, 200, 200, 200, 100, 100, 100, 100, 100, 160, 160)
     dropout: float = pydantic.Field(0.25, ge=0, lt=1)
     l2: float = pydantic.Field(0.2, ge=0)
-    discriminator_learning_rate: float = pydantic.Field(1e-4, gt=0)
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> SeqGANConfig:
@@ -99,11 +95,6 @@ class SeqGANConfig(Config):
         if max(self.widths) > self.max_length:
             raise ValueError(f"widths ({max(self.widths)}) go beyond max_length ({self.max_length})")
         return self
-
-    @property
-    def has_game(self) -> bool:
-        """Whether there is a discriminator."""
-        return self.adversarial_weight > 0
 
 
 _HEALTH = ("discriminator_accuracy", "written_distinct_2", "real_distinct_2", "written_entropy", "real_entropy")
@@ -136,7 +127,7 @@ class Game:
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
-class SeqGAN(Recommender):
+class SeqGAN(AdversarialRecommender):
     """A generator of item sequences and, while it trains, the discriminator and the roll-out policy.
 
     Args:
@@ -187,35 +178,6 @@ class SeqGAN(Recommender):
         if model.config.has_game:
             model.rollout_policy.copy(model.generator)
         return model
-
-    def compile(self, optimizer: Any, discriminator_optimizer: Any = None, **options: Any) -> None:
-        """As of Keras.
-
-        Args:
-            optimizer: Of the generator.
-            discriminator_optimizer: Default: Adam with the configuration's learning rate.
-            options: Of `keras.Model.compile`.
-        """
-        super().compile(optimizer=optimizer, **options)
-        if self.config.has_game:
-            self.discriminator_optimizer = discriminator_optimizer or FusedAdam(self.config.discriminator_learning_rate)
-
-    def get_compile_config(self) -> dict[str, Any]:
-        """Empty: a model that was loaded is compiled anew before it trains on."""
-        return {}
-
-    @property
-    def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        return [self.optimizer, self.discriminator_optimizer] if self.config.has_game else [self.optimizer]
-
-    @property
-    def optimized_variables(self) -> list[keras.Variable]:
-        return self.generator.trainable_variables
-
-    def build_optimizers(self) -> None:
-        super().build_optimizers()
-        if self.config.has_game:
-            self.discriminator_optimizer.build(self.discriminator.trainable_variables)
 
     @property
     def history_length(self) -> int:
@@ -324,7 +286,7 @@ class SeqGAN(Recommender):
         read = tf.concat([game.context, game.written[:, :-1]], axis=1)
         logits = self.generator.projection(self.generator(read)[:, -self.config.continuation :])
         losses = policy_gradient(negative_log_likelihood(logits, game.written), rewards)
-        return self._mean_part(tf.reduce_mean(losses, axis=1), game.weights)
+        return self.mean_part(tf.reduce_mean(losses, axis=1), game.weights)
 
     def discriminator_step(self, game: Game) -> None:
         """One step of the discriminator on the real and the written items of a game, equally many."""
@@ -357,10 +319,10 @@ class SeqGAN(Recommender):
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
             replica = tf.distribute.get_replica_context()
             penalty = self.config.l2 * self.discriminator.penalty() / (replica.num_replicas_in_sync if replica else 1)
-            loss = self._mean_part(losses, weights) + penalty
+            loss = self.mean_part(losses, weights) + penalty
         self.apply_gradients(self.discriminator_optimizer, tape, loss, self.discriminator)
         right = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == labels, tf.float32)
-        return sum_over_replicas(self._mean_part(right, weights))
+        return sum_over_replicas(self.mean_part(right, weights))
 
     def warnings(self) -> list[str]:
         if not self.config.has_game:
@@ -380,17 +342,3 @@ class SeqGAN(Recommender):
                 "lower network.discriminator_learning_rate, or raise network.dropout."
             )
         return found
-
-    def _mean_part(self, values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        total = sum_over_replicas(tf.reduce_sum(weights))
-        return tf.math.divide_no_nan(tf.reduce_sum(values * weights), total)
-
-    def apply_gradients(
-        self, optimizer: Any, tape: tf.GradientTape, loss: tf.Tensor, player: keras.layers.Layer
-    ) -> None:
-        """One step of an optimizer on one of the players."""
-        variables = player.trainable_variables
-        found = tape.gradient(loss, variables)
-        if not getattr(optimizer, "takes_repeated_rows", False):
-            found = gradients.dense(found)
-        optimizer.apply(found, variables)
