@@ -26,10 +26,8 @@ class ItemIndex(tf.Module):
 
     def __init__(self, vectors: np.ndarray, counts: np.ndarray) -> None:
         super().__init__()
-        counts = np.maximum(counts, 1.0)
-        popularity = np.log(counts / counts.sum()).astype(np.float32)
         index = tensorflow_recommenders().layers.factorized_top_k.BruteForce()
-        index.index(tf.constant(np.concatenate([vectors, popularity[:, None]], axis=1)))
+        index.index(tf.constant(np.concatenate([vectors, log_popularity(counts)[:, None]], axis=1)))
         self._columns, self._vectors = index.weights
         self._top = lambda queries, k: index(queries, k=k)
 
@@ -59,3 +57,9 @@ class ItemIndex(tf.Module):
         missing = [[0, 0], [0, tf.maximum(max_k - found, 0)]]
         scores, places = tf.math.top_k(tf.pad(scores, missing, constant_values=float("-inf")), max_k)
         return scores, tf.gather(tf.pad(columns, missing), places, batch_dims=1)
+
+
+def log_popularity(counts: np.ndarray) -> np.ndarray:
+    """Logarithm of every item's share of the train interactions, at least one each: float64 (items,) -> float32."""
+    counts = np.maximum(counts, 1.0)
+    return np.log(counts / counts.sum()).astype(np.float32)

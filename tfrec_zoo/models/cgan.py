@@ -14,13 +14,13 @@ the vectors of two towers (DSSM):
 A step trains all three on one batch. For the game the vectors are constants: the towers learn from their own loss
 alone, as if they had been trained before. New users and items have vectors through their features.
 
-Recommending draws `draws` vectors with noise that is the same for every user and at every time. Every draw votes for
-the items near it, and the votes are merged:
+Recommending draws `draws` vectors with noise that is the same for every user and at every time. Each draw has one vote,
+which the items near it share, and the votes are merged:
 
-    score(u, i) = log mean_z exp(cos(G(u, z), v_i) / bandwidth)
+    score(u, i) = log mean_z softmax_i(cos(G(u, z), v_i) / bandwidth)
 
-which is the logarithm of a kernel estimate, at v_i, of the density that the generator draws from. A bandwidth near 0
-ranks by the nearest draw alone, a large one by the mean of the draws.
+Without the sharing, an item with many others beside it would have the votes of all. A bandwidth near 0 gives a draw's
+vote to the nearest item alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from tfrec_zoo.backbones.tower import Tower
 from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.models.adversarial import AdversarialRecommender, GameConfig
 from tfrec_zoo.models.dssm import DSSM, DSSMConfig
-from tfrec_zoo.models.tower_config import Share, Units
+from tfrec_zoo.models.recommender import DRAWS_ITEMS
+from tfrec_zoo.models.tower_config import Units
 from tfrec_zoo.replicas import sum_over_replicas, uniforms_of_rows
 
 _HEALTH = ("discriminator_accuracy", "spread_of_draws", "spread_of_items")
@@ -51,15 +52,14 @@ _SATURATED = 0.98
 
 
 class CGANConfig(GameConfig, DSSMConfig):
-    """The towers of `DSSMConfig`, for retrieval, and the two players.
+    """The towers of `DSSMConfig`, for retrieval, and the two players; `dropout` is of towers and discriminator.
 
     Attributes:
         noise_dim: Width of the noise.
         generator_units, discriminator_units: Widths of the players' hidden layers.
-        discriminator_dropout: Share of dropped activations of the discriminator.
         draws: Vectors drawn for a user to recommend by.
         draw_seed: Of their noise.
-        bandwidth: Of a draw's vote, in cosines.
+        bandwidth: Of a draw's vote, in cosines: how near an item has to be.
     """
 
     objective: Literal["retrieval"] = "retrieval"
@@ -67,10 +67,9 @@ class CGANConfig(GameConfig, DSSMConfig):
     noise_dim: int = pydantic.Field(16, ge=1)
     generator_units: Units = (128,)
     discriminator_units: Units = (128,)
-    discriminator_dropout: Share = 0.25
-    draws: int = pydantic.Field(16, ge=1)
+    draws: int = pydantic.Field(64, ge=1)
     draw_seed: int = pydantic.Field(0, ge=0)
-    bandwidth: float = pydantic.Field(0.1, gt=0)
+    bandwidth: float = pydantic.Field(0.05, gt=0)
 
 
 @keras.saving.register_keras_serializable("tfrec_zoo")
@@ -81,6 +80,7 @@ class CGAN(AdversarialRecommender, DSSM):
     """
 
     name_in_zoo = "cgan"
+    capabilities = DSSM.capabilities | {DRAWS_ITEMS}
     config_class = CGANConfig
     config: CGANConfig
 
@@ -91,7 +91,7 @@ class CGAN(AdversarialRecommender, DSSM):
         self.generator = Tower((*c.generator_units, width), batch_norm=False, linear=True, dtype="float32")
         self.generator.build((None, width + c.noise_dim))
         self.discriminator = Tower(
-            (*c.discriminator_units, 1), c.discriminator_dropout, batch_norm=False, linear=True, dtype="float32"
+            (*c.discriminator_units, 1), c.dropout, batch_norm=False, linear=True, dtype="float32"
         )
         self.discriminator.build((None, 3 * width))
         self._health = {name: keras.metrics.Mean(name=name) for name in _HEALTH}
@@ -122,7 +122,8 @@ class CGAN(AdversarialRecommender, DSSM):
         """Logits of D(u, v): how probable it is that these users took these items.
 
         Args:
-            users, items: float32 (batch, dim), of length 1.
+            users: float32 (batch, dim), of length 1.
+            items: float32 (batch, dim), of length 1.
             training: Whether activations are dropped.
 
         Returns:
@@ -143,12 +144,14 @@ class CGAN(AdversarialRecommender, DSSM):
         return tf.nn.l2_normalize(super().encode_items(inputs, training), axis=-1)
 
     def match(self, users: tf.Tensor, items: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """As of every model of features. Of the whole catalogue nothing is known here, so that votes are not shared."""
         votes = tf.matmul(users, items, transpose_b=True) / self.config.bandwidth
         return tf.reduce_logsumexp(votes, axis=1) - math.log(self.config.draws)
 
     def match_all(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         def add_votes(total: tf.Tensor, drawn: tf.Tensor) -> tf.Tensor:
-            return keras.ops.logaddexp(total, tf.matmul(drawn, items, transpose_b=True) / self.config.bandwidth)
+            shares = tf.nn.log_softmax(tf.matmul(drawn, items, transpose_b=True) / self.config.bandwidth)
+            return keras.ops.logaddexp(total, shares)
 
         # One draw after the other: the votes of all at once would take `draws` times the memory of the scores.
         none = tf.fill((tf.shape(users)[0], tf.shape(items)[0]), -math.inf)
@@ -208,7 +211,7 @@ class CGAN(AdversarialRecommender, DSSM):
         if figures["discriminator_accuracy"] > _SATURATED:
             found.append(
                 f"the discriminator is right in {figures['discriminator_accuracy']:.1%} and teaches the generator "
-                "little: lower network.discriminator_learning_rate, or raise network.discriminator_dropout."
+                "little: lower network.discriminator_learning_rate, or raise network.dropout."
             )
         return found
 

@@ -144,7 +144,8 @@ class DSSM(TwoTowers):
         """Loss of finding every row's item among those of the batch.
 
         Args:
-            users, items: float32 (batch, dim), whose products are the logits.
+            users: float32 (batch, dim).
+            items: float32 (batch, dim), row by row the user's own; products are the logits.
             item_ids: int32 (batch,).
 
         Returns:

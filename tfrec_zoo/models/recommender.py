@@ -24,7 +24,10 @@ SCORES_CANDIDATES = "scores_candidates"
 """Capability: a user with features is matched with given items, of which what depends on the item alone can be kept."""
 
 ENCODES_ITEMS = "encodes_items"
-"""Capability: users and items have vectors whose product ranks, so that an index finds a user's best items."""
+"""Capability: items have vectors, and users what ranks them (`match_all`): an index finds a user's best items."""
+
+DRAWS_ITEMS = "draws_items"
+"""Capability: a user has several vectors, drawn, whose votes `match_all` merges; not one whose product ranks."""
 
 ENCODES_HISTORIES = "encodes_histories"
 """Capability: `encode(history)` gives a vector for every user."""

@@ -13,11 +13,12 @@ from tfrec_zoo.data.items import item_batches
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.evaluation.catalogue_matching import in_parts
 from tfrec_zoo.export.catalogue_features import catalogue_inputs
+from tfrec_zoo.export.drawn_index import DrawnIndex
 from tfrec_zoo.export.index import ItemIndex
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.signature import Tensors
 from tfrec_zoo.models.feature_recommender import FeatureRecommender
-from tfrec_zoo.models.recommender import ENCODES_ITEMS
+from tfrec_zoo.models.recommender import DRAWS_ITEMS, ENCODES_ITEMS
 from tfrec_zoo.preprocessing.feature_columns import ITEM, FeatureColumn, to_inputs
 from tfrec_zoo.preprocessing.feature_lookup import FeatureLookup
 from tfrec_zoo.preprocessing.vocabulary import ItemVocabulary, Vocabulary
@@ -39,7 +40,7 @@ class FeatureScorer(tf.Module):
     Attributes:
         vocabulary: The catalogue's items.
         users, items: The look-ups of either side.
-        index: Of the item vectors, if items have vectors whose product with a user's ranks; else None.
+        index: Of the item vectors, if items have vectors; else None.
 
     Raises:
         DataError: The dataset has no view `items`, or its items lack a feature of the model's.
@@ -63,7 +64,11 @@ class FeatureScorer(tf.Module):
         self._weights = [variable.value for variable in model.weights]
         self._model = lambda: model
         encoded = _encoded(model, catalogue_inputs(model, catalogue, self.items))
-        self.index = ItemIndex(encoded, catalogue.counts) if ENCODES_ITEMS in model.capabilities else None
+        self.index: ItemIndex | DrawnIndex | None = None
+        if DRAWS_ITEMS in model.capabilities:
+            self.index = DrawnIndex(encoded, catalogue.counts, model.match_all)
+        elif ENCODES_ITEMS in model.capabilities:
+            self.index = ItemIndex(encoded, catalogue.counts)
         if self.index is None:
             self._encoded_items = tf.nest.map_structure(lambda values: tf.Variable(values, trainable=False), encoded)
 
@@ -90,6 +95,9 @@ class FeatureScorer(tf.Module):
         Returns:
             float32 (batch, m): logits.
         """
+        if isinstance(self.index, DrawnIndex):
+            # As `recommend` scores them, whatever else is asked for.
+            return tf.gather(self.index.scores(users), columns, batch_dims=1)
         if self.index is not None:
             items = self.index.vectors(columns)
         else:
