@@ -26,12 +26,14 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from tfrec_zoo.evaluation.baselines import Markov, Popularity
+    from tfrec_zoo.evaluation.catalogue_matching import CatalogueEvaluator
     from tfrec_zoo.evaluation.comparison import compare_runs
     from tfrec_zoo.evaluation.evaluator import Evaluation, Evaluator
     from tfrec_zoo.evaluation.pointwise import PointwiseEvaluation, PointwiseEvaluator
     from tfrec_zoo.evaluation.report import evaluate_run
     from tfrec_zoo.export.export_run import export_run
     from tfrec_zoo.models.bert4rec import Bert4Rec
+    from tfrec_zoo.models.cgan import CGAN
     from tfrec_zoo.models.deepfm import DeepFM
     from tfrec_zoo.models.din import DIN
     from tfrec_zoo.models.dssm import DSSM
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Bert4Rec": "models.bert4rec",
+    "CatalogueEvaluator": "evaluation.catalogue_matching",
     "ConfigError": "errors",
     "DataError": "errors",
     "DatasetSpec": "dataset_spec",
@@ -57,6 +60,7 @@ _MODULES = {
     "ExportError": "errors",
     "LabelValidation": "training.callbacks",
     "Markov": "evaluation.baselines",
+    "CGAN": "models.cgan",
     "DIN": "models.din",
     "DSSM": "models.dssm",
     "DeepFM": "models.deepfm",
@@ -86,10 +90,12 @@ _MODULES = {
 }
 
 __all__ = [
+    "CGAN",
     "DIN",
     "DSSM",
     "NCF",
     "Bert4Rec",
+    "CatalogueEvaluator",
     "ConfigError",
     "DataError",
     "DatasetSpec",

@@ -7,12 +7,13 @@ from pathlib import Path
 import keras
 import pytest
 
-from tests.models.conftest import rated  # noqa: F401
+from tests.models.conftest import positives, rated  # noqa: F401
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.models.registry import MODELS, get_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-OF_SEQUENCES = [path.stem for path in sorted(EXAMPLES.glob("fit_*.py")) if path.stem != "fit_label_model"]
+OF_FEATURES = ("fit_cgan", "fit_label_model")
+OF_SEQUENCES = [path.stem for path in sorted(EXAMPLES.glob("fit_*.py")) if path.stem not in OF_FEATURES]
 
 
 def run(example: str, data: Path, output: Path, *options: str) -> str:
@@ -36,3 +37,9 @@ def test_example(example: str, data: Path, tmp_path: Path) -> None:
 )
 def test_example_of_labels(model: str, rated: DatasetSpec, tmp_path: Path) -> None:  # noqa: F811
     assert "'auc'" in run("fit_label_model", rated.directory, tmp_path / "best.keras", "--model", model)
+
+
+def test_example_of_draws(positives: DatasetSpec, tmp_path: Path) -> None:  # noqa: F811
+    printed = run("fit_cgan", positives.directory, tmp_path / "best.keras")
+    assert "'ndcg@10'" in printed
+    assert len(set(printed.splitlines()[-3:])) == 3, "three draws for one user, each another vector"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfrec_zoo.data import interactions, items, records
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.errors import DataError
-from tfrec_zoo.evaluation.evaluator import users_at_once
+from tfrec_zoo.evaluation.evaluator import Evaluation, Evaluator, users_at_once
 from tfrec_zoo.models.feature_recommender import FeatureRecommender
 from tfrec_zoo.models.recommender import ENCODES_ITEMS
 from tfrec_zoo.preprocessing.feature_columns import ITEM, to_inputs
@@ -95,6 +95,39 @@ class CatalogueMatcher:
     def score(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Logits of all items, float32 (batch, catalog_size), for the columns of users."""
         return self._model.match_all(self._model.encode_users(inputs, training=False), self._vectors)
+
+
+class CatalogueEvaluator:
+    """An `Evaluator` of a model of features: made once, called after every change of the model.
+
+    Args:
+        model: It encodes items.
+        spec: The dataset, with the views `interactions` and `items`.
+        split: "valid" or "test".
+        filter_seen: As of `Evaluator`.
+        ks: As of `Evaluator`.
+
+    Raises:
+        ConfigError: A cut-off out of range.
+        DataError: The dataset lacks a view or a feature, or the split holds no target.
+    """
+
+    def __init__(
+        self,
+        model: FeatureRecommender,
+        spec: DatasetSpec,
+        *,
+        split: str = "test",
+        filter_seen: bool = False,
+        ks: Sequence[int] | None = None,
+    ) -> None:
+        self._matcher, batches = CatalogueMatcher(model, spec), user_batches(model, spec, split)
+        self._evaluate = Evaluator(self._matcher, spec, split=split, filter_seen=filter_seen, ks=ks, batches=batches)
+
+    def __call__(self) -> Evaluation:
+        """Encodes the catalogue with the weights that the model has now, and ranks every target once."""
+        self._matcher.refresh()
+        return self._evaluate()
 
 
 class OnHistories:

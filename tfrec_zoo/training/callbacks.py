@@ -7,8 +7,10 @@ from typing import Any
 import keras
 
 from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.evaluation.catalogue_matching import CatalogueEvaluator
 from tfrec_zoo.evaluation.evaluator import Evaluator
 from tfrec_zoo.evaluation.pointwise import PointwiseEvaluator
+from tfrec_zoo.models.feature_recommender import FeatureRecommender
 
 
 class _Validation(keras.callbacks.Callback):
@@ -17,10 +19,10 @@ class _Validation(keras.callbacks.Callback):
     def __init__(self, spec: DatasetSpec, every: int = 1) -> None:
         super().__init__()
         self.spec, self.every = spec, every
-        self._evaluator: Evaluator | PointwiseEvaluator | None = None
+        self._evaluator: Evaluator | CatalogueEvaluator | PointwiseEvaluator | None = None
         self._metrics: dict[str, float] = {}
 
-    def make_evaluator(self) -> Evaluator | PointwiseEvaluator:
+    def make_evaluator(self) -> Evaluator | CatalogueEvaluator | PointwiseEvaluator:
         """What evaluates `self.model`."""
         raise NotImplementedError
 
@@ -40,7 +42,7 @@ class RankingValidation(_Validation):
     Put it before EarlyStopping or ModelCheckpoint, which can then monitor them with mode="max".
 
     Args:
-        spec: The dataset; its valid part is ranked.
+        spec: The dataset; its valid part is ranked. For two towers it has the views `interactions` and `items`.
         every: Epochs between two validations; between them the last figures are repeated.
         filter_seen: Leave seen items out of the ranking.
     """
@@ -49,10 +51,11 @@ class RankingValidation(_Validation):
         super().__init__(spec, every)
         self.filter_seen = filter_seen
 
-    def make_evaluator(self) -> Evaluator:
-        return Evaluator(
-            self.model, self.spec, split="valid", filter_seen=self.filter_seen, ks=(min(10, self.spec.catalog_size),)
-        )
+    def make_evaluator(self) -> Evaluator | CatalogueEvaluator:
+        ks = (min(10, self.spec.catalog_size),)
+        if isinstance(self.model, FeatureRecommender):
+            return CatalogueEvaluator(self.model, self.spec, split="valid", filter_seen=self.filter_seen, ks=ks)
+        return Evaluator(self.model, self.spec, split="valid", filter_seen=self.filter_seen, ks=ks)
 
 
 class LabelValidation(_Validation):

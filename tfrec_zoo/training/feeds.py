@@ -12,7 +12,7 @@ from tfrec_zoo.data import interactions, sequences
 from tfrec_zoo.data.records import WHOLE, Part, is_small
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import ConfigError, DataError
-from tfrec_zoo.evaluation.catalogue_matching import CatalogueMatcher, user_batches
+from tfrec_zoo.evaluation.catalogue_matching import CatalogueEvaluator
 from tfrec_zoo.evaluation.evaluator import Evaluator
 from tfrec_zoo.evaluation.pointwise import PointwiseEvaluator
 from tfrec_zoo.models.feature_recommender import FeatureRecommender
@@ -124,21 +124,10 @@ class InteractionFeed(Feed):
         if not model.retrieves:
             pointwise = PointwiseEvaluator(model, self.spec, split="valid")
             return lambda: pointwise().metrics
-        matcher = CatalogueMatcher(model, self.spec)
-        evaluate = Evaluator(
-            matcher,
-            self.spec,
-            split="valid",
-            filter_seen=config.filter_seen,
-            ks=(min(_K, self.spec.catalog_size),),
-            batches=user_batches(model, self.spec, "valid"),
+        evaluate = CatalogueEvaluator(
+            model, self.spec, split="valid", filter_seen=config.filter_seen, ks=(min(_K, self.spec.catalog_size),)
         )
-
-        def ranking() -> Mapping[str, float]:
-            matcher.refresh()
-            return evaluate().metrics
-
-        return ranking
+        return lambda: evaluate().metrics
 
 
 _FEEDS: dict[str, type[Feed]] = {feed.view: feed for feed in (SequenceFeed, InteractionFeed)}

@@ -196,7 +196,8 @@ class Trainer:
             for warning in self.model.warnings():
                 self._progress.note(warning)
             if self._scalars:
-                learning_rate = float(self.model.optimizer.learning_rate)
+                # A constant rate is a variable, of which every replica has a copy.
+                learning_rate = float(tf.convert_to_tensor(self.model.optimizer.learning_rate))
                 self._scalars.write(
                     result.steps, {"loss": loss, "learning_rate": learning_rate, "sequences_per_s": rate}
                 )
