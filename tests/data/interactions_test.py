@@ -1,6 +1,7 @@
 """The reader of the view `interactions`, on a dataset that the prepare job wrote."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,8 @@ def test_an_epoch_holds_every_train_row_once(rated: DatasetSpec, log_file: Path)
 
 def test_batches_have_the_promised_types(rated: DatasetSpec) -> None:
     batch = next(iter(training_batches(rated, BATCH, LENGTH)))
-    assert set(batch) == set(rated.features["interactions"])
+    assert set(batch) == {*rated.features["interactions"], "seed"}
+    assert (batch["seed"].dtype, batch["seed"].shape) == (tf.int64, (2,))
     for name, dtype in {
         "user": tf.string,
         "user_id": tf.int32,
@@ -73,6 +75,22 @@ def test_batches_have_the_promised_types(rated: DatasetSpec) -> None:
         assert batch[name].shape == (BATCH,), name
     assert batch["history"].dtype == tf.int32
     assert batch["history"].shape == (BATCH, LENGTH)
+
+
+def test_every_step_has_a_seed_of_its_own_that_a_resumed_run_finds_again(rated: DatasetSpec) -> None:
+    whole = [batch["seed"].numpy().tolist() for batch in training_batches(rated, BATCH, LENGTH, seed=7).take(5)]
+    assert whole == [[7, step] for step in range(5)]
+    resumed = training_batches(rated, BATCH, LENGTH, seed=7, first_step=3).take(2)
+    assert [batch["seed"].numpy().tolist() for batch in resumed] == whole[3:]
+
+
+def test_a_feature_named_as_the_seed_is_refused(rated: DatasetSpec) -> None:
+    columns = rated.features["interactions"]
+    view = {**columns, "seed": columns["user_count"]}
+    clashing = dataclasses.replace(rated, features={**rated.features, "interactions": view})
+    with pytest.raises(DataError, match="a feature 'seed'.*rename its column"):
+        training_batches(clashing, BATCH, LENGTH)
+    training_batches(clashing, BATCH, LENGTH, features=["item", "label"])
 
 
 def test_histories_are_the_latest_items_on_the_right(rated: DatasetSpec, log_file: Path) -> None:
@@ -131,7 +149,7 @@ def test_negatives_and_gzip_read_alike(log_file: Path, tmp_path: Path) -> None:
 
 def test_only_the_chosen_features_are_read(rated: DatasetSpec) -> None:
     batch = next(iter(training_batches(rated, BATCH, LENGTH, features=("item", "label"))))
-    assert set(batch) == {"item", "label"}
+    assert set(batch) == {"item", "label", "seed"}
 
 
 def test_what_is_not_there_is_named(rated: DatasetSpec, spec: DatasetSpec) -> None:

@@ -13,10 +13,12 @@ from tfrec_zoo.data import records
 from tfrec_zoo.data.rows import chosen_features, to_rows
 from tfrec_zoo.data.shuffling import shuffled_epochs
 from tfrec_zoo.dataset_spec import DatasetSpec, FeatureSpec
+from tfrec_zoo.errors import DataError
 from tfrec_zoo.preprocessing.history import right_align
 
 VIEW = "interactions"
 HISTORY, LABEL = "history", "label"
+SEED = "seed"
 
 
 def training_rows(spec: DatasetSpec, splits: Sequence[str] = ("train",)) -> int:
@@ -50,12 +52,17 @@ def training_batches(
         draws at random.
 
     Raises:
-        DataError: The dataset has no such view or feature.
+        DataError: The dataset has no such view or feature, or one that is named as the seed is.
     """
     chosen = chosen_features(spec, VIEW, features)
+    if SEED in chosen:
+        raise DataError(
+            f"{spec.directory} has a feature {SEED!r}, which is the name of what every batch carries to draw with: "
+            "rename its column and run `tfrec prepare` again."
+        )
 
     def to_batch(step: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {**_to_batch(serialized, chosen, length), "seed": tf.stack([tf.constant(seed, tf.int64), step])}
+        return {**_to_batch(serialized, chosen, length), SEED: tf.stack([tf.constant(seed, tf.int64), step])}
 
     batches = (
         shuffled_epochs(spec, VIEW, splits, seed)
