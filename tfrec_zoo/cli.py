@@ -324,6 +324,9 @@ def _compare(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     _quiet_tensorflow(args)
     from tfrec_zoo.export.export_run import export_run
+    from tfrec_zoo.export.signatures.generate import GenerationLimits
+
+    limits = {name: getattr(args, name) for name in ("max_n", "max_length") if getattr(args, name) is not None}
 
     def progress(line: str) -> None:
         if not args.quiet:
@@ -335,6 +338,7 @@ def _export(args: argparse.Namespace) -> int:
         args.output,
         version=args.version,
         max_k=args.max_k,
+        limits=GenerationLimits(**limits) if limits else None,
         refresh_items=args.refresh_items,
         tasks=args.tasks,
         progress=progress,

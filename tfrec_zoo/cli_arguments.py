@@ -205,6 +205,10 @@ def export(parser: argparse.ArgumentParser) -> None:
         "--max-k", type=int, default=100, metavar="K", help="width of the answers (default: %(default)s)"
     )
     parser.add_argument(
+        "--max-n", type=int, metavar="N", help="most continuations of a history that `generate` draws (default: 32)"
+    )
+    parser.add_argument("--max-length", type=int, metavar="L", help="most items of a continuation (default: 20)")
+    parser.add_argument(
         "--tasks", nargs="+", default=[], metavar="RUN2", help="runs of `tfrec finetune` to serve on the same backbone"
     )
     parser.add_argument(
