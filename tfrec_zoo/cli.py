@@ -282,6 +282,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         ks=args.ks,
         sampled=args.sampled,
         diverse=args.diverse,
+        continuations=args.continuations,
         seed=args.seed,
         card=not args.no_card,
         report=args.report,
@@ -296,7 +297,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _refuse_ranking_flags(args: argparse.Namespace, what: str) -> None:
     """For what is evaluated without a ranking of the source's items."""
-    for name in ("sampled", "report", "groups", "diverse"):
+    for name in ("sampled", "report", "groups", "diverse", "continuations"):
         if getattr(args, name):
             raise ConfigError(f"--{name}: {what} is evaluated without; leave it out.")
 

@@ -176,6 +176,11 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--diverse", action="store_true", help="also rank by parts of each history, as recommend_diverse serves"
     )
+    parser.add_argument(
+        "--continuations",
+        metavar="N:LENGTH[:T[:P]]",
+        help="also rank by N continuations of LENGTH items, of temperature T and top-p P, as generate_filtered serves",
+    )
     parser.add_argument("--groups", action="store_true", help="also print metrics by history length and popularity")
     parser.add_argument("--seed", type=int, default=0, help="of intervals and drawn items (default: %(default)s)")
     parser.add_argument("--report", metavar="OUT.html", help="also write a self-contained page: curves, tables, origin")

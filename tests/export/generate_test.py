@@ -1,4 +1,4 @@
-"""Signatures `generate` and `generate_filtered` in a TF1 Session and behind a server that batches, beside the live model."""
+"""Signatures `generate` and `generate_filtered`: in a TF1 Session and behind a batching server as the live model."""
 
 import argparse
 import json

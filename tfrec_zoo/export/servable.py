@@ -55,13 +55,13 @@ class Servable:
             raise ExportError(
                 f"{model.name_in_zoo} offers nothing to serve: no signature fits {set(model.capabilities)}."
             )
+        self.limits: GenerationLimits | None = None
         if GENERATES in model.capabilities:
             self.limits = limits or GenerationLimits()
             parts, self.signatures = sequence_signatures(model, catalogue, max_k, tasks, self.limits)
         elif limits:
             raise ExportError(f"{model.name_in_zoo} generates nothing: leave --max-n and --max-length out.")
         else:
-            self.limits = None
             parts, self.signatures = _KINDS[kind](model, catalogue, max_k, tasks)
         self._module = tf.Module()
         self._module.parts = parts
