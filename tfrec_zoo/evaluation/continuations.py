@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import tensorflow as tf
 
@@ -22,16 +21,31 @@ class ContinuationScorer:
         model: It generates.
         n: Continuations of each history.
         length: Items of each.
-        options: `temperature`, `top_p` and `no_repeats` of `Draws.alike`.
+        temperature: Of the softmax.
+        top_p: Share of the probability that is drawn from.
+        no_repeats: Whether no item of a history is written, and none twice.
 
     Raises:
-        ConfigError: The model does not generate.
+        ConfigError: The model does not generate, or a value is out of its range.
     """
 
-    def __init__(self, model: Recommender, n: int, length: int, **options: Any) -> None:
+    def __init__(
+        self,
+        model: Recommender,
+        n: int,
+        length: int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        no_repeats: bool = False,
+    ) -> None:
         if GENERATES not in model.capabilities:
             raise ConfigError(f"{model.name_in_zoo} generates nothing; leave --continuations out.")
-        self._model, self._n, self._length, self._options = model, n, length, options
+
+        def draws(history: tf.Tensor) -> Draws:
+            return Draws.alike(history, n, length, seed_of(history), temperature, top_p, no_repeats)
+
+        draws(tf.zeros((1, 1), tf.int32))  # refuses values out of range
+        self._model, self._draws = model, draws
 
     @classmethod
     def parse(cls, text: str, model: Recommender, no_repeats: bool) -> ContinuationScorer:
@@ -39,27 +53,22 @@ class ContinuationScorer:
 
         Args:
             text: Such as "50:10:0.8".
-            model: It generates.
-            no_repeats: Whether no item of a history is written, and none twice.
+            model: As of the class.
+            no_repeats: As of the class.
 
         Raises:
             ConfigError: Anything else.
         """
-        match = re.fullmatch(r"(\d+):(\d+)(?::([\d.]+))?(?::([\d.]+))?", text)
-        try:
-            if match:
-                n, length, temperature, top_p = match.groups("1")
-                how = {"temperature": float(temperature), "top_p": float(top_p), "no_repeats": no_repeats}
-                Draws.alike(tf.zeros((1, 1), tf.int32), int(n), int(length), seed=0, **how)
-                return cls(model, int(n), int(length), **how)
-        except ValueError:
-            pass  # such as 1.2.3
-        raise ConfigError(
-            f"continuations are N:LENGTH, N:LENGTH:TEMPERATURE or N:LENGTH:TEMPERATURE:TOP_P, not {text!r}."
-        )
+        number = r"\d+(?:\.\d+)?"
+        match = re.fullmatch(rf"(\d+):(\d+)(?::({number}))?(?::({number}))?", text)
+        if not match:
+            raise ConfigError(
+                f"continuations are N:LENGTH, N:LENGTH:TEMPERATURE or N:LENGTH:TEMPERATURE:TOP_P, not {text!r}."
+            )
+        n, length, temperature, top_p = match.groups("1")
+        return cls(model, int(n), int(length), float(temperature), float(top_p), no_repeats)
 
     def score(self, history: tf.Tensor) -> tf.Tensor:
         """Scores int32 histories (batch, n), right-aligned, as float32 (batch, catalog_size)."""
-        draws = Draws.alike(history, self._n, self._length, seed_of(history), **self._options)
         logits = self._model.score(history)
-        return rank_by_continuations(self._model.write_on(history, draws, logits), logits)
+        return rank_by_continuations(self._model.write_on(history, self._draws(history), logits), logits)
