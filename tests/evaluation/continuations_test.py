@@ -10,6 +10,7 @@ from tests.models.model_contract import inputs, new_model, random_histories
 from tests.models.seqgan_test import SMALL
 from tests.training.train_test import SMALL as SMALL_RUN
 from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.evaluation.continuations import ContinuationScorer
 from tfrec_zoo.evaluation.report import evaluate_run, print_report
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
@@ -54,6 +55,21 @@ def test_padding_and_company_change_nothing(model: SeqGAN, spec: DatasetSpec) ->
     scores = scorer.score(history).numpy()
     alone = scorer.score(np.pad(history[4:5], [[0, 0], [3, 0]])).numpy()
     np.testing.assert_allclose(alone[0], scores[4], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("8", "continuations are N:LENGTH, N:LENGTH:TEMPERATURE"),
+        ("8:3:1.2.3", "continuations are N:LENGTH, N:LENGTH:TEMPERATURE"),
+        ("8:3:1:1:1", "continuations are N:LENGTH, N:LENGTH:TEMPERATURE"),
+        ("0:3", "at least 1 continuation"),
+        ("8:3:1:1.5", "top_p is a share"),
+    ],
+)
+def test_anything_else_is_refused(model: SeqGAN, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ContinuationScorer.parse(text, model, no_repeats=True)
 
 
 def test_it_stands_in_the_report(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
