@@ -17,8 +17,8 @@ training plays one round of the game on the batch:
     roll-out policy theta' = rate * theta' + (1 - rate) * theta
 
 L_rec draws the vector that the softmax expects to that of the real item. With adversarial_weight 0 there is no game and
-no discriminator. The paper's own schedule, phase after phase, is in
-benchmarks/seqgan_schedule.py, and is made of the same pieces.
+no discriminator. The paper's own schedule of the same pieces, phase after phase: benchmarks/seqgan_schedule.py. How
+histories are written on once it is trained: continuations.py.
 """
 
 from __future__ import annotations
