@@ -73,11 +73,7 @@ class Draws:
             int32 (rows,), the history of each; its values; int64 (rows,), its number among those of its history.
         """
         owner = tf.repeat(tf.range(tf.shape(self.n)[0]), self.n)
-        values = {
-            field.name: None if value is None else tf.gather(value, owner)
-            for field in dataclasses.fields(self)
-            for value in (getattr(self, field.name),)
-        }
+        values = {name: None if value is None else tf.gather(value, owner) for name, value in vars(self).items()}
         return owner, Draws(**values), tf.ragged.range(self.n).flat_values
 
 
