@@ -10,7 +10,6 @@ import argparse
 import math
 
 import keras
-import tensorflow as tf
 
 import tfrec_zoo
 
@@ -55,7 +54,7 @@ def main() -> None:
     metrics = tfrec_zoo.Evaluator(best, spec, filter_seen=True)().metrics
     print({name: round(metrics[name], 4) for name in ("ndcg@10", "hr@10", "mrr")})
     history = next(iter(tfrec_zoo.evaluation_batches(spec, "test", batch_size=3)))["history"]
-    print(best.generate(history, length=5, seed=tf.constant([args.seed, 0]), temperature=0.8).numpy())
+    print(best.generate(history, n=2, length=5, seed=args.seed, temperature=0.8, no_repeats=True).numpy())
 
 
 if __name__ == "__main__":

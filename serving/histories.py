@@ -95,6 +95,19 @@ def pad_right(candidates: Sequence[Sequence[str]], least: int = 0) -> np.ndarray
     return padded
 
 
+def written(continuations: np.ndarray) -> list[list[str]]:
+    """Reads one row of the output `continuations` of the signature `generate`.
+
+    Args:
+        continuations: bytes (max_n, max_length), padded with "" on the right and at the end.
+
+    Returns:
+        The continuations, without the padding.
+    """
+    rows = [[item.decode(errors="replace") for item in row if item] for row in continuations]
+    return [row for row in rows if row]
+
+
 def ranked(outputs: Mapping[str, np.ndarray], k: int) -> list[Recommendations]:
     """Reads the outputs of the signature `recommend`.
 

@@ -12,6 +12,8 @@ _NUMPY = {"string": object, "float": np.float32, "double": np.float64}
 _UNKNOWN = {"string": "", "float": "nan", "double": "nan"}
 """What stands for an input that isn't given; 0 of any other dtype."""
 
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
 
 def one_row(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Makes the inputs of a signature for one user.
@@ -37,6 +39,10 @@ def _array(alias: str, dtype: str, shape: tuple[int, ...] | None, text: str | No
         values = [value for value in (text or "").split(",") if value]
         return histories.pad_left([values]) if alias == _HISTORY else histories.pad_right([values], least=1)
     value = _UNKNOWN.get(dtype, "0") if text is None else text
+    if dtype == "bool":
+        if value.lower() not in _BOOLEANS:
+            raise ValueError(f"--input {alias}={value}: {value!r} is neither true nor false")
+        return np.array([_BOOLEANS[value.lower()]])
     try:
         return np.array([value]).astype(_NUMPY.get(dtype, dtype))
     except ValueError:

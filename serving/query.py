@@ -100,7 +100,11 @@ def _response(answer: Prediction, k: int) -> tuple[dict[str, Any], str]:
         decoded |= {"item_ids": user.item_ids, "scores": user.scores}
         if user.fallback is not None:
             decoded["fallback"] = user.fallback
-        return decoded, _table(user)
+        lines = [_table(user)]
+        if "continuations" in answer.outputs:
+            decoded["continuations"] = histories.written(answer.outputs["continuations"][0])
+            lines += ["continuations:", *("  " + ", ".join(items) for items in decoded["continuations"])]
+        return decoded, "\n".join(lines)
     decoded |= {
         alias: _plain(value[0].tolist() if value.ndim else value.item()) for alias, value in answer.outputs.items()
     }

@@ -282,6 +282,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         ks=args.ks,
         sampled=args.sampled,
         diverse=args.diverse,
+        continuations=args.continuations,
         seed=args.seed,
         card=not args.no_card,
         report=args.report,
@@ -296,7 +297,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _refuse_ranking_flags(args: argparse.Namespace, what: str) -> None:
     """For what is evaluated without a ranking of the source's items."""
-    for name in ("sampled", "report", "groups", "diverse"):
+    for name in ("sampled", "report", "groups", "diverse", "continuations"):
         if getattr(args, name):
             raise ConfigError(f"--{name}: {what} is evaluated without; leave it out.")
 
@@ -324,6 +325,9 @@ def _compare(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     _quiet_tensorflow(args)
     from tfrec_zoo.export.export_run import export_run
+    from tfrec_zoo.export.signatures.generate import GenerationLimits
+
+    limits = {name: getattr(args, name) for name in ("max_n", "max_length") if getattr(args, name) is not None}
 
     def progress(line: str) -> None:
         if not args.quiet:
@@ -335,6 +339,7 @@ def _export(args: argparse.Namespace) -> int:
         args.output,
         version=args.version,
         max_k=args.max_k,
+        limits=GenerationLimits(**limits) if limits else None,
         refresh_items=args.refresh_items,
         tasks=args.tasks,
         progress=progress,

@@ -176,6 +176,11 @@ def evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--diverse", action="store_true", help="also rank by parts of each history, as recommend_diverse serves"
     )
+    parser.add_argument(
+        "--continuations",
+        metavar="N:LENGTH[:T[:P]]",
+        help="also rank by N continuations of LENGTH items, of temperature T and top-p P, as generate_filtered serves",
+    )
     parser.add_argument("--groups", action="store_true", help="also print metrics by history length and popularity")
     parser.add_argument("--seed", type=int, default=0, help="of intervals and drawn items (default: %(default)s)")
     parser.add_argument("--report", metavar="OUT.html", help="also write a self-contained page: curves, tables, origin")
@@ -204,6 +209,10 @@ def export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-k", type=int, default=100, metavar="K", help="width of the answers (default: %(default)s)"
     )
+    parser.add_argument(
+        "--max-n", type=int, metavar="N", help="most continuations of a history that `generate` draws (default: 32)"
+    )
+    parser.add_argument("--max-length", type=int, metavar="L", help="most items of a continuation (default: 20)")
     parser.add_argument(
         "--tasks", nargs="+", default=[], metavar="RUN2", help="runs of `tfrec finetune` to serve on the same backbone"
     )

@@ -92,6 +92,7 @@ def test_tables_show_intervals_and_groups(run: Path, data: Path, capsys: pytest.
     [
         (["--ks", "0"], "k = 0 is out of range: the catalogue has 40 items"),
         (["--ks", "41"], "k = 41 is out of range"),
+        (["--continuations", "8:3"], "bert4rec generates nothing; leave --continuations out"),
         (["--diverse"], "bert4rec has no diversified prediction; leave --diverse out"),
         (["--sampled", "normal:3"], "uniform:N or popularity:N"),
         (["--sampled", "uniform:10", "--ks", "12"], "the target is among 11 items"),

@@ -29,4 +29,4 @@ class Session:
 
 
 def text_lists(value: np.ndarray) -> list:
-    return [[each.decode() for each in row] for row in value] if value.dtype == object else value.tolist()
+    return np.vectorize(bytes.decode, otypes=[object])(value).tolist() if value.dtype == object else value.tolist()

@@ -128,7 +128,7 @@ def _answers_the_same_in_a_session(model: Recommender, spec: DatasetSpec, path: 
     catalogue = ItemCatalogue.of_dataset(spec)
     servable = Servable(model, catalogue, max_k=10)
     servable.save(str(path))
-    requests = golden_requests(spec, catalogue, servable.signatures, users=8)
+    requests = golden_requests(spec, catalogue, servable.signatures, users=8, limits=servable.limits)
     assert {request["signature"] for request in requests} == set(servable.signatures)
     compare(requests, live_answers(servable, requests), replay_in_session(path, requests))
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tfrec_zoo.dataset_spec import MASK
-from tfrec_zoo.preprocessing.history import append_token, latest, random_windows, right_align
+from tfrec_zoo.preprocessing.history import append_token, latest, random_windows, right_align, seed_of
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,13 @@ def test_latest_pads_and_cuts() -> None:
 
 def test_append_token_makes_room_on_the_right() -> None:
     assert append_token(tf.constant([[0, 4]]), MASK).numpy().tolist() == [[0, 4, MASK]]
+
+
+def test_the_seed_of_a_history_knows_its_order_and_not_its_padding() -> None:
+    seeds = seed_of(np.array([[0, 5, 6], [0, 6, 5], [5, 6, 0], [0, 0, 5]], np.int32)).numpy()
+    assert len(set(seeds.tolist())) == 4
+    np.testing.assert_array_equal(seed_of(np.array([[0, 0, 0, 5, 6]], np.int32)), seeds[:1])
+    assert seeds.dtype == np.int64
 
 
 def test_random_windows_are_contiguous_and_short_rows_stay_whole() -> None:

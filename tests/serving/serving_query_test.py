@@ -120,6 +120,19 @@ def test_what_is_not_given_is_unknown():
         named_inputs.one_row(declared, {"age": "old"})
 
 
+def test_booleans():
+    declared = dict.fromkeys(("a", "b", "c", "d"), ("bool", (-1,)))
+    row = named_inputs.one_row(declared, {"a": "true", "b": "False", "c": "1"})
+    assert {name: value.tolist() for name, value in row.items()} == {
+        "a": [True],
+        "b": [False],
+        "c": [True],
+        "d": [False],
+    }
+    with pytest.raises(ValueError, match="--input a=maybe: 'maybe' is neither true nor false"):
+        named_inputs.one_row(declared, {"a": "maybe"})
+
+
 def test_filters_and_labels(ask, capsys):
     def items():
         return [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]]

@@ -1,8 +1,8 @@
 """`tfrec bench catalogue`: milliseconds a training step and peak memory by the size of the catalogue.
 
 Every row is measured in processes of its own, so that its peak memory is its own: one as a user's, and one without
-oneDNN for the memory that a step adds. Where a processor lets TensorFlow turn oneDNN on, TensorFlow keeps what was freed
-for later use, and what a step needs can't be told from what the one before it left.
+oneDNN for the memory that a step adds. Where a processor lets TensorFlow turn oneDNN on, TensorFlow keeps what was
+freed for later use, and what a step needs can't be told from what the one before it left.
 """
 
 from __future__ import annotations

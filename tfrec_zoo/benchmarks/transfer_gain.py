@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfrec_zoo.benchmarks.progress import told
 from tfrec_zoo.data.synthetic_domains import synthesize_domains
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.evaluation.task_evaluator import TargetPopularity, TaskEvaluation, TaskEvaluator, target_counts
@@ -70,6 +71,7 @@ def run(
             directory = Path(folder) / f"RUN{seed}"
             settings = {"network": {**NETWORK, "exclude_known": False}, "training": {"epochs": pretraining_epochs}}
             train("peterrec", spec.directory, directory, config=settings, seed=seed, quiet=True)
+            told(f"seed {seed}: pre-trained")
             for task in _tasks(spec):
                 figures = reached.setdefault(task.label or NEXT_ITEM, {})
                 for method, values in METHODS.items():
@@ -110,6 +112,7 @@ def _best(
         training = FinetuneTraining(learning_rate=rate, epochs=epochs, batch_size=64)
         trained = train_task(task, spec, training, seed=seed)
         evaluation = TaskEvaluator(task, spec, config, filter_seen=True, ks=(10,))()
+        told(f"seed {seed}, {config.label or NEXT_ITEM}, {method}, rate {rate}: valid {trained['best_value']:.4f}")
         found.append((BEST[config.kind][1] * trained["best_value"], evaluation))
     return max(found, key=lambda pair: pair[0])[1]
 

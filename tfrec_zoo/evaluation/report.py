@@ -15,6 +15,7 @@ from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.evaluation.baselines import Markov, Popularity
 from tfrec_zoo.evaluation.catalogue_matching import CatalogueMatcher, OnHistories, user_batches
+from tfrec_zoo.evaluation.continuations import ContinuationScorer
 from tfrec_zoo.evaluation.evaluator import Evaluator, Scorer
 from tfrec_zoo.evaluation.figures import LIST_LENGTH, LIST_METRICS, Figures, Figuring
 from tfrec_zoo.evaluation.html_report import write_page
@@ -41,6 +42,7 @@ def evaluate_run(
     ks: Sequence[int] | None = None,
     sampled: str | None = None,
     diverse: bool = False,
+    continuations: str | None = None,
     seed: int = 0,
     card: bool = True,
     report: str | os.PathLike[str] | None = None,
@@ -59,6 +61,8 @@ def evaluate_run(
         ks: Cut-offs; default: 1, 5, 10, 20, 50, as far as the candidates reach.
         sampled: "uniform:100" or "popularity:100": rank the target among drawn items, to compare with a paper.
         diverse: Also rank by parts of each history, as the signature `recommend_diverse` does.
+        continuations: "50:10" or "50:10:0.8:0.9": also rank by 50 continuations of 10 items each, of temperature 0.8
+            and from the nucleus of 0.9, as the signature `generate_filtered` does; without repeats where `filter_seen`.
         seed: Of the bootstrap and of sampled candidates.
         card: Write the result card.
         report: Also write one self-contained HTML page here.
@@ -70,7 +74,8 @@ def evaluate_run(
         items, protocol, seconds.
 
     Raises:
-        ConfigError: No run in `workdir`, a cut-off out of range, or a model without diversified prediction.
+        ConfigError: No run in `workdir`, a cut-off out of range, or a model without diversified prediction or
+            continuations.
         DataError: The dataset is damaged, another one, or has no held-out users.
         EvaluationError: The scores are not finite, or the card or the page cannot be written.
     """
@@ -87,6 +92,8 @@ def evaluate_run(
         counts = np.maximum(np.asarray(spec.item_counts, np.float32), 1.0)
         wanted = min(_DIVERSE_LISTS * LIST_LENGTH, spec.catalog_size)
         scorers["diversified"] = DiversifiedScorer(model.score, np.log(counts / counts.sum()), wanted)
+    if continuations:
+        scorers["continuations"] = ContinuationScorer.parse(continuations, model, no_repeats=filter_seen)
     batches = None
     if isinstance(model, FeatureRecommender):
         scorers = {each: OnHistories(scorer) for each, scorer in scorers.items()} | {

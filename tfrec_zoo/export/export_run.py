@@ -8,6 +8,7 @@ saved_models/NAME/VERSION/assets.extra/tf_serving_warmup_requests          reque
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ from tfrec_zoo.export.feature_requests import feature_requests
 from tfrec_zoo.export.golden_requests import Request, golden_requests, task_requests
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.servable import Servable
+from tfrec_zoo.export.signatures.generate import GenerationLimits
 from tfrec_zoo.models.feature_recommender import FeatureRecommender
 from tfrec_zoo.runs.run_directory import RunDirectory
 from tfrec_zoo.runs.task_folder import TaskFolder
@@ -40,6 +42,7 @@ def export_run(
     *,
     version: int | None = None,
     max_k: int = DEFAULT_MAX_K,
+    limits: GenerationLimits | None = None,
     refresh_items: str | os.PathLike[str] | None = None,
     tasks: Sequence[str | os.PathLike[str]] = (),
     over_grpc: bool = True,
@@ -53,6 +56,7 @@ def export_run(
         output: Folder of the model's versions, such as saved_models/bert4rec.
         version: Number of the version; default: one more than the highest there.
         max_k: Width of the ranked answers.
+        limits: Of the continuations of a model that generates; default: those of `GenerationLimits`.
         refresh_items: A newer dataset, whose new items the version shall know too: see `ItemCatalogue`.
         tasks: Runs of `tfrec finetune --from` this one, or their task folders: each gets a signature of its name.
         over_grpc: Whether the gate asks over gRPC too; it can't without the extra [serving], and the card says so.
@@ -64,7 +68,8 @@ def export_run(
     Raises:
         ConfigError: No run in `workdir`.
         DataError: A dataset is damaged or another one.
-        ExportError: The version exists, nothing can be written, or the SavedModel is not the live model.
+        ExportError: The version exists, nothing can be written, the model has no use for `limits`, or the SavedModel is
+            not the live model.
     """
     if max_k < 1:
         raise ExportError(f"--max-k is {max_k}; it must be at least 1.")
@@ -94,14 +99,15 @@ def export_run(
             catalogue = catalogue.refreshed(newer, staging)
         progress("writing the SavedModel")
         model = run.load_model(spec)
-        servable = Servable(model, catalogue, max_k, packed)
+        servable = Servable(model, catalogue, max_k, packed, limits)
         servable.save(str(temporary))
         signatures = sorted(servable.signatures)
         own = [name for name in signatures if name not in {task.name for task in packed}]
         if isinstance(model, FeatureRecommender):
             requests = feature_requests(spec, catalogue, model, own)
         else:
-            requests = golden_requests(spec, catalogue, own) + task_requests(spec, catalogue, packed)
+            requests = golden_requests(spec, catalogue, own, limits=servable.limits)
+            requests += task_requests(spec, catalogue, packed)
         answers = gate.live_answers(servable, requests)
         extra = temporary / "assets.extra"
         extra.mkdir(exist_ok=True)
@@ -121,6 +127,7 @@ def export_run(
         passed = {"requests": len(requests), "over_grpc": over_grpc, "passed": True}
         card = {
             **_model_card(run, spec, signatures, max_k),
+            "generation": dataclasses.asdict(servable.limits) if servable.limits else None,
             "catalog_size": len(catalogue.items),
             "new_items": catalogue.new_items,
             "refreshed_from": None if newer is None else _identity(newer),

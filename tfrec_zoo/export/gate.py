@@ -160,5 +160,5 @@ def _has_close_neighbour(scores: np.ndarray) -> np.ndarray:
 
 def _to_lists(value: np.ndarray) -> list:
     if value.dtype == object:
-        return [[text.decode("utf-8") for text in row] for row in value]
+        value = np.vectorize(lambda text: text.decode("utf-8"), otypes=[object])(value)
     return value.tolist()

@@ -13,6 +13,7 @@ from tfrec_zoo.data import records
 from tfrec_zoo.data.sequences import evaluation_batches
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
+from tfrec_zoo.export.signatures.generate import GenerationLimits
 from tfrec_zoo.models.transfer_task import NEXT_ITEM
 from tfrec_zoo.runs.task_folder import TaskFolder
 
@@ -24,7 +25,11 @@ Request = dict[str, Any]
 
 
 def golden_requests(
-    spec: DatasetSpec, catalogue: ItemCatalogue, signatures: Iterable[str], users: int = 32
+    spec: DatasetSpec,
+    catalogue: ItemCatalogue,
+    signatures: Iterable[str],
+    users: int = 32,
+    limits: GenerationLimits | None = None,
 ) -> list[Request]:
     """Requests for every signature: real histories of the test part, unknown items, unknown users, new items.
 
@@ -33,6 +38,7 @@ def golden_requests(
         catalogue: The items of the version.
         signatures: Those that the version has.
         users: How many real histories.
+        limits: Of the version's continuations, if it generates.
 
     Returns:
         The requests, JSON-ready; at least one for each signature.
@@ -57,7 +63,25 @@ def golden_requests(
         "encode": [{"history": history}],
         "recommend_diverse": [{"history": history, "seed": list(range(rows))}],
     }
+    if limits:
+        drawn = {"history": history, **_drawn(rows, limits)}
+        filters = {
+            "top_p": [(0.5, 1.0)[row % 2] for row in range(rows)],
+            "no_repeats": [row % 3 > 0 for row in range(rows)],
+        }
+        wanted |= {"generate": [drawn], "generate_filtered": [{**drawn, **filters}]}
     return [{"signature": name, "inputs": inputs} for name in signatures for inputs in wanted[name]]
+
+
+def _drawn(rows: int, limits: GenerationLimits) -> dict[str, list]:
+    """What to draw for so many histories: few and short continuations, and of one the most that there may be."""
+    few, short = min(3, limits.max_n), min(4, limits.max_length)
+    return {
+        "n": [1 + row % few for row in range(rows - 1)] + [limits.max_n],
+        "length": [1 + row % short for row in range(rows - 1)] + [limits.max_length],
+        "temperature": [(1.0, 0.0, 0.7)[row % 3] for row in range(rows)],
+        "seed": list(range(rows)),
+    }
 
 
 def some_candidates(catalogue: ItemCatalogue) -> list[str]:

@@ -13,6 +13,7 @@ from tfrec_zoo.export.signatures.catalogue import CatalogueScorer
 from tfrec_zoo.export.signatures.diverse import recommend_diverse
 from tfrec_zoo.export.signatures.encode import encode
 from tfrec_zoo.export.signatures.examples import recommend_examples
+from tfrec_zoo.export.signatures.generate import FILTERED_INPUTS, INPUTS, GenerationLimits, generate
 from tfrec_zoo.export.signatures.recommend import recommend, recommend_filtered
 from tfrec_zoo.export.signatures.score import score
 from tfrec_zoo.export.signatures.task import TaskScorer, recommend_targets, tell_class
@@ -23,7 +24,11 @@ from tfrec_zoo.runs.task_folder import TaskFolder
 
 
 def sequence_signatures(
-    model: Recommender, catalogue: ItemCatalogue, max_k: int, tasks: Sequence[TaskFolder]
+    model: Recommender,
+    catalogue: ItemCatalogue,
+    max_k: int,
+    tasks: Sequence[TaskFolder],
+    limits: GenerationLimits | None = None,
 ) -> tuple[list[tf.Module], dict[str, Signature]]:
     """Signatures over histories of raw item ids.
 
@@ -32,6 +37,7 @@ def sequence_signatures(
         catalogue: The items.
         max_k: Width of the ranked answers.
         tasks: Each gets a signature of its name.
+        limits: Of the continuations of a model that generates.
 
     Returns:
         What holds the weights and tables, and name -> signature; `serving_default` is `recommend`.
@@ -42,6 +48,8 @@ def sequence_signatures(
     """
     scorer, catalog_size = CatalogueScorer(model, catalogue), len(catalogue.items)
     signatures = _own_signatures(scorer, model.capabilities, catalog_size, max_k)
+    if limits:
+        signatures |= _generating_signatures(scorer, limits, max_k)
     parts: list[tf.Module] = [scorer]
     for folder in tasks:
         if folder.name in signatures:
@@ -85,6 +93,13 @@ def _own_signatures(
             lambda given: recommend_diverse(scorer, **given, max_k=max_k),
         )
     return signatures
+
+
+def _generating_signatures(scorer: CatalogueScorer, limits: GenerationLimits, max_k: int) -> dict[str, Signature]:
+    def answer(given: Tensors) -> dict[str, tf.Tensor]:
+        return generate(scorer, given, limits, max_k)
+
+    return {"generate": Signature(INPUTS, answer), "generate_filtered": Signature(FILTERED_INPUTS, answer)}
 
 
 def _task_signature(task: TaskScorer, max_k: int) -> Signature:

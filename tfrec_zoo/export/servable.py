@@ -12,7 +12,8 @@ from tfrec_zoo.export.feature_signatures import feature_signatures
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
 from tfrec_zoo.export.sequence_signatures import sequence_signatures
 from tfrec_zoo.export.signature import finish_saved_model
-from tfrec_zoo.models.recommender import SCORES_CANDIDATES, SCORES_CATALOGUE, Recommender
+from tfrec_zoo.export.signatures.generate import GenerationLimits
+from tfrec_zoo.models.recommender import GENERATES, SCORES_CANDIDATES, SCORES_CATALOGUE, Recommender
 from tfrec_zoo.preprocessing.vocabulary import Vocabulary
 from tfrec_zoo.runs.task_folder import TaskFolder
 
@@ -28,25 +29,40 @@ class Servable:
         catalogue: Its items: vocabulary and popularity go into the graph.
         max_k: Width of the ranked answers.
         tasks: Fine-tuned tasks on the same model: each gets a signature of its name, and the model is stored once.
+        limits: Of the continuations of a model that generates; default: those of `GenerationLimits`.
 
     Attributes:
+        limits: As given; None for a model that generates nothing.
         signatures: Name -> `Signature`; `serving_default` is another one under a second name.
 
     Raises:
-        ExportError: The model has no capability that a signature needs, or two tasks have one name.
+        ExportError: The model has no capability that a signature needs, or none that the limits are for, or two tasks
+            have one name.
         ConfigError: A task fits another backbone.
         DataError: The dataset does not describe the items that the model encodes.
     """
 
     def __init__(
-        self, model: Recommender, catalogue: ItemCatalogue, max_k: int, tasks: Sequence[TaskFolder] = ()
+        self,
+        model: Recommender,
+        catalogue: ItemCatalogue,
+        max_k: int,
+        tasks: Sequence[TaskFolder] = (),
+        limits: GenerationLimits | None = None,
     ) -> None:
         kind = next((each for each in _KINDS if each in model.capabilities), None)
         if kind is None:
             raise ExportError(
                 f"{model.name_in_zoo} offers nothing to serve: no signature fits {set(model.capabilities)}."
             )
-        parts, self.signatures = _KINDS[kind](model, catalogue, max_k, tasks)
+        self.limits: GenerationLimits | None = None
+        if GENERATES in model.capabilities:
+            self.limits = limits or GenerationLimits()
+            parts, self.signatures = sequence_signatures(model, catalogue, max_k, tasks, self.limits)
+        elif limits:
+            raise ExportError(f"{model.name_in_zoo} generates nothing: leave --max-n and --max-length out.")
+        else:
+            parts, self.signatures = _KINDS[kind](model, catalogue, max_k, tasks)
         self._module = tf.Module()
         self._module.parts = parts
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfrec_zoo.dataset_spec import PAD
-from tfrec_zoo.preprocessing.history import right_align
+from tfrec_zoo.preprocessing.history import right_align, seed_of
 from tfrec_zoo.preprocessing.seen import leave_out
 
 CONTIGUOUS, RANDOM = 4, 4
@@ -35,9 +35,7 @@ class DiversifiedScorer:
     def score(self, history: tf.Tensor) -> tf.Tensor:
         """Scores int32 histories (batch, n), right-aligned, as float32 (batch, catalogue): the list first."""
         scores = self._score(history)
-        weights = tf.range(1, tf.shape(history)[1] + 1, dtype=tf.int64)
-        seed = tf.reduce_sum(tf.cast(history, tf.int64) * weights[::-1], axis=1)  # padding on the left adds nothing
-        whole = leave_out(scores, history)
+        whole, seed = leave_out(scores, history), seed_of(history)
         columns = diverse_columns(self._score, self._log_popularity, history, history, whole, seed, self._wanted)
         # Places count down to 1 along the list; all others follow in their order below 0.
         rest = scores - tf.reduce_max(scores, axis=1, keepdims=True) - 1.0

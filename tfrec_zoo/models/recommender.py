@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.models import gradients
+from tfrec_zoo.models.continuations import Draws
 from tfrec_zoo.replicas import sum_over_replicas, update_mean
 
 SCORES_CATALOGUE = "scores_catalogue"
@@ -34,6 +35,9 @@ ENCODES_HISTORIES = "encodes_histories"
 
 DIVERSIFIES = "diversifies"
 """Capability: it is served with a ranking by parts of a history too."""
+
+GENERATES = "generates"
+"""Capability: `write_on(history, draws)` draws how histories may go on."""
 
 
 class Recommender(keras.Model):
@@ -139,6 +143,19 @@ class Recommender(keras.Model):
 
         Returns:
             float32 (batch, dim).
+        """
+        raise NotImplementedError
+
+    def write_on(self, history: tf.Tensor, draws: Draws, first: tf.Tensor | None = None) -> tf.Tensor:
+        """Draws how histories may go on.
+
+        Args:
+            history: int32 (batch, n), right-aligned, any n.
+            draws: What to draw.
+            first: float32 (batch, catalog_size), logits of the first items; default: the model's own.
+
+        Returns:
+            int32 (batch, largest n, largest length), PAD beyond a row's own, and where no item is left.
         """
         raise NotImplementedError
 

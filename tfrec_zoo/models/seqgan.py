@@ -17,8 +17,8 @@ training plays one round of the game on the batch:
     roll-out policy theta' = rate * theta' + (1 - rate) * theta
 
 L_rec draws the vector that the softmax expects to that of the real item. With adversarial_weight 0 there is no game and
-no discriminator. The paper's own schedule, phase after phase, is in
-benchmarks/seqgan_schedule.py, and is made of the same pieces.
+no discriminator. The paper's own schedule of the same pieces, phase after phase: benchmarks/seqgan_schedule.py. How
+histories are written on once it is trained: continuations.py.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from tfrec_zoo.losses.next_item import negative_log_likelihood, reconstruction
 from tfrec_zoo.losses.policy_gradient import above_others, policy_gradient
 from tfrec_zoo.metrics import generation
 from tfrec_zoo.models.adversarial import AdversarialRecommender, GameConfig
-from tfrec_zoo.models.recommender import ENCODES_HISTORIES, SCORES_CATALOGUE, Recommender
+from tfrec_zoo.models.continuations import Draws, write_on
+from tfrec_zoo.models.recommender import ENCODES_HISTORIES, GENERATES, SCORES_CATALOGUE, Recommender
 from tfrec_zoo.models.rollout_policy import RolloutPolicy
 from tfrec_zoo.preprocessing.history import latest
 from tfrec_zoo.preprocessing.next_item import next_items
 from tfrec_zoo.replicas import sum_over_replicas, uniforms_of_rows
-from tfrec_zoo.samplers.categorical import check_temperature
 
 
 class SeqGANConfig(GameConfig):
@@ -145,7 +145,7 @@ class SeqGAN(AdversarialRecommender):
     """
 
     name_in_zoo = "seqgan"
-    capabilities = frozenset({SCORES_CATALOGUE, ENCODES_HISTORIES})
+    capabilities = frozenset({SCORES_CATALOGUE, ENCODES_HISTORIES, GENERATES})
     config_class = SeqGANConfig
     config: SeqGANConfig
 
@@ -206,30 +206,37 @@ class SeqGAN(AdversarialRecommender):
         """The LSTM's output after the history: float32 (batch, units)."""
         return tf.cast(self.generator.state_after(latest(history, self.config.max_length))[0], tf.float32)
 
-    def generate(self, history: tf.Tensor, length: int, seed: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
-        """Writes histories on.
+    def generate(
+        self,
+        history: tf.Tensor,
+        n: int,
+        length: int,
+        seed: tf.Tensor | int,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        no_repeats: bool = False,
+    ) -> tf.Tensor:
+        """Writes histories on; what a row gets depends on its own history and seed alone.
 
         Args:
-            history: int32 (batch, n), right-aligned, at least one item in each; of more than `max_length` items the
-                latest count.
-            length: Items to write.
-            seed: int32 (2,); equal seeds write alike.
+            history: int32 (batch, m), right-aligned; of more than `max_length` items the generator reads the latest.
+            n: Continuations of each.
+            length: Items of a continuation.
+            seed: int64 (batch,), or one for all rows.
             temperature: Of the softmax; 0 takes the likeliest item.
+            top_p: Draws from the likeliest items that have this share of the probability.
+            no_repeats: Writes no item of the history, and none twice.
 
         Returns:
-            int32 (batch, length).
+            int32 (batch, n, length), PAD where no item is left.
 
         Raises:
-            ConfigError: The temperature is negative or not finite, or the length is below 1.
+            ConfigError: A value out of its range.
         """
-        check_temperature(temperature)
-        if length < 1:
-            raise ConfigError(f"the length of what is to be generated is at least 1, not {length}.")
-        history = latest(history, self.config.max_length)
-        uniforms = uniforms_of_rows(seed, length, tf.shape(history)[0])
-        return self.generator.generate(
-            history[:, -1], self.generator.state_after(history[:, :-1]), uniforms, temperature
-        )
+        return self.write_on(history, Draws.alike(history, n, length, seed, temperature, top_p, no_repeats))
+
+    def write_on(self, history: tf.Tensor, draws: Draws, first: tf.Tensor | None = None) -> tf.Tensor:
+        return write_on(self.generator, latest(history, self.config.max_length), history, draws, first)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One round of the game; without one, a step on what is given alone."""

@@ -43,6 +43,16 @@ def latest(history: tf.Tensor, length: int) -> tf.Tensor:
     return tf.ensure_shape(kept, (history.shape[0], length))
 
 
+def seed_of(history: tf.Tensor) -> tf.Tensor:
+    """A seed that a history determines, whatever its padding and the rest of the batch: int64 (batch,).
+
+    Args:
+        history: int (batch, n), right-aligned.
+    """
+    weights = tf.range(1, tf.shape(history)[1] + 1, dtype=tf.int64)
+    return tf.reduce_sum(tf.cast(history, tf.int64) * weights[::-1], axis=1)  # PAD adds nothing
+
+
 def append_token(history: tf.Tensor, token: int) -> tf.Tensor:
     """Appends a special id (MASK or CLS) after the newest item.
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, OOV
 from tfrec_zoo.export.item_catalogue import ItemCatalogue
+from tfrec_zoo.models.continuations import Draws
 from tfrec_zoo.models.recommender import Recommender
 from tfrec_zoo.preprocessing.history import right_align
 from tfrec_zoo.preprocessing.vocabulary import ItemVocabulary
@@ -43,6 +44,7 @@ class CatalogueScorer(tf.Module):
         self._weights = [variable.value for variable in model.weights]
         self._score = lambda history: tf.cast(model.score(history), tf.float32)
         self._encode = lambda history: tf.cast(model.encode(history), tf.float32)
+        self._write_on = model.write_on
 
     def history(self, item_ids: tf.Tensor) -> tf.Tensor:
         """What the model reads of item ids: those that it was trained on, right-aligned; int32 (batch, length)."""
@@ -66,6 +68,16 @@ class CatalogueScorer(tf.Module):
     def encode(self, item_ids: tf.Tensor) -> tf.Tensor:
         """Encodes histories: float32 (batch, dim)."""
         return self._encode(self.history(item_ids))
+
+    def write_on(self, item_ids: tf.Tensor, draws: Draws, scores: tf.Tensor) -> tf.Tensor:
+        """Draws how histories may go on, for a model that generates: int32 (batch, largest n, largest length).
+
+        Args:
+            item_ids: As of `__call__`.
+            draws: What to draw.
+            scores: What `__call__` gives for them; the first items are drawn by it.
+        """
+        return self._write_on(self.history(item_ids), draws, scores[:, : self._trained])
 
     def fallback(self, item_ids: tf.Tensor) -> tf.Tensor:
         """Where the model knows no item of a history: bool (batch,)."""
