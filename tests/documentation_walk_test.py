@@ -26,7 +26,7 @@ BEFORE = {
         "tfrec prepare --input newer.csv --output DATA2",
     ),
     "docs/two-towers.md": (
-        f"tfrec prepare --input newer.csv {FEATURES} --views sequences,interactions,items --negatives 0 --output DATA2",
+        f"tfrec prepare --input newer.csv {FEATURES} --views interactions,items --label 'rating > 3' --output DATA2",
     ),
     "docs/peterrec.md": ("tfrec synth --domains 2 --output log.csv --users 150 --items 40",),
     "docs/seqgan.md": (DATA,),
@@ -59,7 +59,7 @@ def test_every_command_ends_well(name: str, tmp_path: Path) -> None:
                 serve(command)
                 continue
             ended = subprocess.run(
-                ["bash", "-c", command],
+                ["bash", "-c", re.sub("^curl ", "curl --silent --show-error --fail ", command)],
                 cwd=tmp_path,
                 env=environment(),
                 capture_output=True,
@@ -73,7 +73,7 @@ def test_every_command_ends_well(name: str, tmp_path: Path) -> None:
 def commands(page: str) -> list[str]:
     """Of the blocks and, where they name what to ask, of the lines between them, in the page's order."""
     joined = re.sub(r"\\\n\s*", "", page)
-    found = re.findall(r"^(?:    )?((?:tfrec|curl) .*)$|`(tfrec query [^`]*)`", joined, re.MULTILINE)
+    found = re.findall(r"^(?:    )?(tfrec .*|curl (?:[^'\n]|'[^']*')*)$|`(tfrec query [^`]*)`", joined, re.MULTILINE)
     given = [line or inline for line, inline in found]
     return [command for command in given if not any(re.match(pattern, command) for pattern in LEFT_OUT)]
 
