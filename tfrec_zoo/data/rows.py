@@ -25,7 +25,10 @@ def chosen_features(spec: DatasetSpec, view: str, names: Sequence[str] | None) -
         )
     unknown = [name for name in names or () if name not in have]
     if unknown:
-        raise DataError(f"{spec.directory}: {view} have no feature {unknown[0]!r}; they have {', '.join(have)}.")
+        raise DataError(
+            f"{spec.directory}: {view} have no feature {unknown[0]!r}; they have {', '.join(have)}. "
+            "Run `tfrec prepare` with the --users, --items and --label of a dataset that has it."
+        )
     return dict(have) if names is None else {name: have[name] for name in names}
 
 
