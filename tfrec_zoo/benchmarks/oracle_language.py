@@ -56,9 +56,13 @@ class Language:
 
     def nll(self, sequences: np.ndarray, temperature: float = 1.0) -> float:
         """-log p of sequences, int32 (n, length), in nats: the mean over their items."""
+        return float(self.nlls(sequences, temperature).mean())
+
+    def nlls(self, sequences: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """As `nll`, of every sequence: float64 (n,)."""
         parts = range(0, len(sequences), _READ_AT_ONCE)
-        total = sum(float(self._nll_part(sequences[part : part + _READ_AT_ONCE], temperature)) for part in parts)
-        return total / sequences.size
+        each = [self._nll_part(sequences[part : part + _READ_AT_ONCE], temperature) for part in parts]
+        return np.concatenate(each).astype(np.float64)
 
     def _write(self, seed: tf.Tensor, temperature: float) -> tf.Tensor:
         rows = _WRITTEN_AT_ONCE
@@ -68,7 +72,7 @@ class Language:
 
     def _nll(self, sequences: tf.Tensor, temperature: float) -> tf.Tensor:
         logits = self.generator.logits(after_start(sequences)[:, :-1]) / temperature
-        return tf.reduce_sum(negative_log_likelihood(logits, sequences))
+        return tf.reduce_mean(negative_log_likelihood(logits, sequences), axis=1)
 
 
 def after_start(sequences: np.ndarray | tf.Tensor) -> tf.Tensor:

@@ -49,15 +49,15 @@ def run(data: str | os.PathLike[str] | None = None, *, vocabulary: int = VOCABUL
     schedule, published = SeqGANSchedule(vocabulary, seed=0), Rounds()
     steps = published.sets * published.epochs * (2 * published.sequences // BATCH)
     sequences = np.random.default_rng(0).integers(START, START + vocabulary, (2 * 10 * BATCH, 20)).astype(np.int32)
-    tiny = dataclasses.replace(published, sequences=len(sequences) // 2, epochs=1)
+    few = len(sequences) // 2
     roll_outs = _cost(_in_one_call(schedule), 3)
     written = _cost(lambda: schedule.language.write(published.sequences, seed=0), 1)
     # The sequences of a set are written once for many steps; here their own row has that cost.
-    discriminator = _cost(lambda: schedule.discriminate(sequences, 1, tiny), 3)
-    own = _cost(lambda: schedule.language.write(tiny.sequences, seed=0), 3)
+    discriminator = _cost(lambda: schedule.discriminate(sequences, sets=1, sequences=few, epochs=1), 3)
+    own = _cost(lambda: schedule.language.write(few, seed=0), 3)
     step = Cost(
-        max(0.0, discriminator.seconds - own.seconds) / (2 * tiny.sequences // BATCH),
-        max(0.0, discriminator.cpu_seconds - own.cpu_seconds) / (2 * tiny.sequences // BATCH),
+        max(0.0, discriminator.seconds - own.seconds) / (2 * few // BATCH),
+        max(0.0, discriminator.cpu_seconds - own.cpu_seconds) / (2 * few // BATCH),
         discriminator.first_seconds,
     )
     policy = _cost(lambda: schedule.improve_policy(1), 2)

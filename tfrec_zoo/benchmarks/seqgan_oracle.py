@@ -14,17 +14,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfrec_zoo.benchmarks.oracle_language import Language, draw_oracle, read_oracle
+from tfrec_zoo.benchmarks.progress import told
 from tfrec_zoo.benchmarks.seqgan_page import write_page
 from tfrec_zoo.benchmarks.seqgan_schedule import Rounds, SeqGANSchedule
 from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.metrics import generation
+from tfrec_zoo.metrics.classification import auc
 
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6)
 BUDGET = 0.5
@@ -33,8 +35,14 @@ BUDGET = 0.5
 _TRAIN, _HELD_OUT, _CURVE = 10_000, 9_984, 2_048
 _ROUNDS_BETWEEN_MEASURES = 5
 _BASE_EPOCH = 15
-_ROUNDS = Rounds(count=100, sets=1, pretraining_sets=2, sequences=1280, epochs=1)
-_QUICK = dataclasses.replace(_ROUNDS, count=3, sequences=640)
+# Three passes at this rate are where the discriminator knows held-out sequences best; later it knows those it has seen.
+_ROUNDS = Rounds(count=100, sets=1, sequences=1280, pretraining_sets=3, epochs=1)
+_JUDGE_RATE = 1e-3
+_QUICK = dataclasses.replace(_ROUNDS, count=3, sequences=640, pretraining_sequences=640)
+
+JUDGED = ("AUC seen", "AUC held out", "verdict and NLL_oracle")
+"""Of the discriminator before the first round: how well it tells training and held-out sequences from written ones, and
+the correlation of its verdicts on written ones with their NLL_oracle, which is negative where it knows quality."""
 
 CONTROL, SEQGAN, WITH_BASELINE = "constant reward", "SeqGAN", "SeqGAN, baseline"
 
@@ -81,7 +89,7 @@ def run(
 
     Returns:
         One row an arm and seed: round or epoch, NLL_oracle, NLL_test, what the temperature frontier has at the same
-        NLL_test (None outside of it), variety, seconds.
+        NLL_test (None outside of it), variety, what the discriminator knew before the first round, seconds.
 
     Raises:
         ConfigError: `data` is given, or there are no epochs.
@@ -162,14 +170,16 @@ class Experiment:
         schedule = self._schedule(baseline)
         schedule.begin_rounds(base)
         constant = name == CONTROL
+        judged: dict[str, float] = {}
         if not constant:
-            schedule.discriminate(self._train, rounds.pretraining_sets, rounds)
+            schedule.discriminate(self._train, rounds.pretraining_sets, rounds.pretraining_sequences, rounds.epochs)
+            judged = self._judgement(schedule)
         curve = [self._measure(schedule, 0, self._valid)]
         chosen, kept = 0, schedule.model.get_weights()
         for number in range(1, rounds.count + 1):
             schedule.improve_policy(rounds.policy_steps, constant)
             if not constant:
-                schedule.discriminate(self._train, rounds.sets, rounds)
+                schedule.discriminate(self._train, rounds.sets, rounds.sequences, rounds.epochs)
             if number % _ROUNDS_BETWEEN_MEASURES and number != rounds.count:
                 continue
             curve.append(self._measure(schedule, number, self._valid))
@@ -177,10 +187,26 @@ class Experiment:
                 chosen, kept = number, schedule.model.get_weights()
         schedule.model.set_weights(kept)
         self.curves[name] = curve
-        self._add(name, self._measure(schedule, chosen), start)
+        self._add(name, self._measure(schedule, chosen), start, judged)
 
     def _schedule(self, baseline: bool = False) -> SeqGANSchedule:
-        return SeqGANSchedule(self._oracle.generator.catalog_size, self._seed, baseline)
+        size = self._oracle.generator.catalog_size
+        return SeqGANSchedule(size, self._seed, baseline, discriminator_learning_rate=_JUDGE_RATE)
+
+    def _judgement(self, schedule: SeqGANSchedule) -> dict[str, float]:
+        """What a discriminator can tell apart, and whether its verdict says anything of quality."""
+        written = schedule.language.write(_CURVE, seed=2_000_000 + self._seed)
+        verdicts = schedule.verdicts(written)
+
+        def told_apart(real: np.ndarray) -> float:
+            both = np.concatenate([verdicts, schedule.verdicts(real)])
+            return auc(both, np.arange(len(both)) >= len(verdicts))
+
+        return {
+            "AUC seen": told_apart(self._train[:_CURVE]),
+            "AUC held out": told_apart(self._valid),
+            "verdict and NLL_oracle": float(np.corrcoef(verdicts, self._oracle.nlls(written))[0, 1]),
+        }
 
     def _measure(
         self, schedule: SeqGANSchedule, step: int, held_out: np.ndarray | None = None, temperature: float = 1.0
@@ -195,7 +221,9 @@ class Experiment:
             float(generation.entropy(written[:_CURVE])),
         )
 
-    def _add(self, arm: str, point: Point, start: float) -> None:
+    def _add(self, arm: str, point: Point, start: float, judged: Mapping[str, float] | None = None) -> None:
+        seconds = round(time.perf_counter() - start)
+        told(f"seed {self._seed}: {arm}, NLL_oracle {point.nll_oracle:.3f}, NLL_test {point.nll_test:.3f}, {seconds} s")
         frontier = frontier_at(self.frontier, point.nll_test)
         self.rows.append(
             {
@@ -207,7 +235,8 @@ class Experiment:
                 "temperature at equal NLL_test": None if frontier is None else round(frontier, 3),
                 "distinct-2": round(point.distinct, 3),
                 "entropy": round(point.entropy, 2),
-                "seconds": round(time.perf_counter() - start),
+                **{name: round(judged[name], 3) if judged else None for name in JUDGED},
+                "seconds": seconds,
             }
         )
 

@@ -30,16 +30,18 @@ class Rounds:
         count: Rounds.
         policy_steps: Steps of the policy gradient in a round.
         sets: Sets of written sequences in a round; the discriminator is trained on each beside the real ones.
-        pretraining_sets: The same before the first round.
-        sequences: Real ones, and written ones, of a set.
+        sequences: Real ones, and written ones, of such a set.
+        pretraining_sets: Sets before the first round.
+        pretraining_sequences: Of such a set.
         epochs: Of the discriminator over a set.
     """
 
     count: int = 200
     policy_steps: int = 1
     sets: int = 5
-    pretraining_sets: int = 50
     sequences: int = 10_000
+    pretraining_sets: int = 50
+    pretraining_sequences: int = 10_000
     epochs: int = 3
 
 
@@ -68,6 +70,7 @@ class SeqGANSchedule:
         self._likelihood_step = tf.function(self._on_likelihood)
         self._policy_step = tf.function(self._on_policy)
         self._judge_step = tf.function(self.model.judge_step)
+        self._verdict = tf.function(self.model.discriminator.probability_of_real, reduce_retracing=True)
 
     def likelihood_epoch(self, sequences: np.ndarray) -> None:
         """One pass over real sequences, int32 (n, length)."""
@@ -85,23 +88,33 @@ class SeqGANSchedule:
                 own.assign(theirs)
         self.model.rollout_policy.copy(self.model.generator)
 
-    def discriminate(self, real: np.ndarray, sets: int, rounds: Rounds) -> float:
+    def discriminate(self, real: np.ndarray, sets: int, sequences: int, epochs: int) -> float:
         """Trains the discriminator on sets of written sequences beside real ones.
+
+        Args:
+            real: int32 (n, length).
+            sets: How many; every one is written anew.
+            sequences: Real ones, and written ones, of a set.
+            epochs: Over a set.
 
         Returns:
             Its accuracy over the last epoch.
         """
         right: list[tf.Tensor] = []
         for _ in range(sets):
-            count = min(rounds.sequences, len(real))
+            count = min(sequences, len(real))
             written = self.language.write(count, self._next_seed())
             both = np.concatenate([real[self._order.permutation(len(real))[:count]], written])
             labels = np.repeat(np.array([1, 0], np.int32), count)
-            for _ in range(rounds.epochs):
+            for _ in range(epochs):
                 right = [
                     self._judge_step(both[rows], labels[rows], tf.ones(len(rows))) for rows in self._batches(len(both))
                 ]
         return float(np.mean(right)) if right else 0.0
+
+    def verdicts(self, sequences: np.ndarray) -> np.ndarray:
+        """The discriminator's probabilities that sequences, int32 (n, length), are real: float32 (n,)."""
+        return np.concatenate([self._verdict(part) for part in np.array_split(sequences, -(-len(sequences) // BATCH))])
 
     def improve_policy(self, steps: int, constant_reward: bool = False) -> float:
         """Steps of the policy gradient; the roll-out policy follows after each.
