@@ -58,7 +58,7 @@ def home(models, tmp_path_factory):
         assert server.process.poll() is None, home.logged()
 
 
-def wait_for(condition, seconds=40.0):
+def wait_for(condition, seconds=180.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -78,24 +78,38 @@ def available(home, name="a"):
 
 
 def test_a_new_version_takes_over_without_a_failed_request(home):
-    stop, answers = threading.Event(), []
+    stop, asked = threading.Event(), [[], [], []]  # a list a thread, of (began, ended, score)
 
-    def keep_asking():
+    def keep_asking(requests):
         while not stop.is_set():
-            answers.append(served(home))
+            began = time.monotonic()
+            score = served(home)
+            requests.append((began, time.monotonic(), score))
 
-    threads = [threading.Thread(target=keep_asking) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    home.publish("a", 2, ("recs", 2))
-    wait_for(lambda: available(home) == [2])
-    wait_for(lambda: home.client.status("a")[1] == "END")
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert set(answers) == {1.0, 2.0}
-    first = answers.index(2.0)
-    assert set(answers[first + 3 :]) == {2.0}, "no request goes back to the old version"
+    def all_were_answered(since, score):
+        for asking in askers:
+            if asking.done():
+                asking.result()  # raises what its request failed with
+        recent = [[answer for began, _, answer in requests if began > since] for requests in asked]
+        return all(answers.count(score) >= 3 for answers in recent)
+
+    with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+        askers = [pool.submit(keep_asking, requests) for requests in asked]
+        try:
+            wait_for(lambda: all_were_answered(0.0, 1.0))
+            home.publish("a", 2, ("recs", 2))
+            wait_for(lambda: available(home) == [2])
+            wait_for(lambda: home.client.status("a")[1] == "END")
+            gone = time.monotonic()
+            wait_for(lambda: all_were_answered(gone, 2.0))
+        finally:
+            stop.set()
+        for asking in askers:
+            asking.result()
+    requests = [request for requests in asked for request in requests]
+    assert {score for _, _, score in requests} == {1.0, 2.0}
+    first = min(ended for _, ended, score in requests if score == 2.0)
+    assert {score for began, _, score in requests if began > first} == {2.0}, "none goes back to the old version"
     with pytest.raises(ServingError, match=r"Servable not found for request: Specific\(a, 1\)"):
         home.client.recommend("a", [], version=1)
 
