@@ -31,7 +31,7 @@ def arguments(data: Path, tmp_path: Path) -> list[str]:
     config = tmp_path / "config.yaml"
     config.write_text(json.dumps({"network": NETWORK, "training": {**training, "save_every": 10}}))
     found = ["train", "bert4rec", "--data", str(data), "--workdir", str(tmp_path / "RUN"), "--config", str(config)]
-    return [*found, "--worker-timeout", "40"]
+    return [*found, "--worker-timeout", "60"]
 
 
 class Processes(dict[str, subprocess.Popen]):
@@ -58,12 +58,14 @@ class Processes(dict[str, subprocess.Popen]):
         )
 
     def ended(self) -> dict[str, tuple[int, str]]:
-        return dict(zip(self, ended(list(self.values()), timeout=150), strict=True))
+        return dict(zip(self, ended(list(self.values()), timeout=900), strict=True))
 
 
-def wait_for_checkpoints(run: Path, count: int) -> None:
-    deadline = time.monotonic() + 150
-    while len(list(run.glob("checkpoints/fit-*[1-9]*.ckpt"))) < count and time.monotonic() < deadline:
+def wait_for_checkpoints(run: Path, count: int, processes: Processes) -> None:
+    deadline = time.monotonic() + 900
+    while len(list(run.glob("checkpoints/fit-*[1-9]*.ckpt"))) < count:
+        assert all(process.poll() is None for process in processes.values())
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
@@ -73,7 +75,7 @@ def test_they_train_although_a_worker_is_killed_and_comes_back(
 ) -> None:
     run = tmp_path / "RUN"
     processes = Processes(arguments)
-    wait_for_checkpoints(run, 1)
+    wait_for_checkpoints(run, 1, processes)
     processes["worker 1"].send_signal(signal.SIGKILL)
     processes["worker 1"].communicate()
     assert not (run / "train.json").exists(), "it was killed in the midst of the run"
@@ -97,11 +99,11 @@ def test_they_train_although_a_worker_is_killed_and_comes_back(
 def test_a_server_that_dies_ends_every_process_and_the_run_goes_on_later(arguments: list[str], tmp_path: Path) -> None:
     run = tmp_path / "RUN"
     processes = Processes(arguments)
-    wait_for_checkpoints(run, 2)
+    wait_for_checkpoints(run, 2, processes)
     processes["ps 0"].send_signal(signal.SIGKILL)
     died = time.monotonic()
     outcomes = processes.ended()
-    assert time.monotonic() - died < 100
+    assert time.monotonic() - died < 300
     server = f"ps 0 ({processes.cluster['ps'][0]})"
     status, said = outcomes["chief"]
     assert status == 1
@@ -112,7 +114,7 @@ def test_a_server_that_dies_ends_every_process_and_the_run_goes_on_later(argumen
         assert f"tfrec: error: the chief failed: {server} has gone" in said.splitlines()[-1]
 
     command = [sys.executable, "-m", "tfrec_zoo.cli", "launch", "--workers", "2", "--servers", "1", "--", *arguments]
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert again.returncode == 0, again.stderr
     assert "[chief] going on with" in again.stderr
     assert (run / "train.json").exists()
@@ -120,15 +122,15 @@ def test_a_server_that_dies_ends_every_process_and_the_run_goes_on_later(argumen
 
 @pytest.mark.slow
 def test_without_workers_the_chief_gives_up_in_time(arguments: list[str], tmp_path: Path) -> None:
-    processes = Processes([*arguments[:-1], "15"])
-    wait_for_checkpoints(tmp_path / "RUN", 1)
+    processes = Processes([*arguments[:-1], "45"])
+    wait_for_checkpoints(tmp_path / "RUN", 1, processes)
     for worker in ("worker 0", "worker 1"):
         processes[worker].send_signal(signal.SIGKILL)
     died = time.monotonic()
     outcomes = processes.ended()
-    assert time.monotonic() - died < 60
+    assert time.monotonic() - died < 300
     assert outcomes["chief"][0] == outcomes["ps 0"][0] == 1
-    assert "no step was finished within 15 s: worker 0 (" in outcomes["chief"][1].splitlines()[-1]
+    assert "no step was finished within 45 s: worker 0 (" in outcomes["chief"][1].splitlines()[-1]
 
 
 def test_a_local_copy_has_the_parts_in_one_piece(spec: DatasetSpec) -> None:
