@@ -55,3 +55,27 @@ def data(tmp_path_factory: pytest.TempPathFactory, log_file: Path) -> Path:
 @pytest.fixture(scope="session")
 def spec(data: Path) -> DatasetSpec:
     return DatasetSpec.read(data)
+
+
+@pytest.fixture(scope="session")
+def rated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """log.csv with labels, users.csv and items.csv with features, and the dataset DATA of them; read-only too."""
+    from tests.rated_log import prepare_rated
+
+    folder = tmp_path_factory.mktemp("rated")
+    prepare_rated(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rated(rated_folder: Path) -> DatasetSpec:
+    return DatasetSpec.read(rated_folder / "DATA")
+
+
+@pytest.fixture(scope="session")
+def positives(tmp_path_factory: pytest.TempPathFactory) -> DatasetSpec:
+    """Every row is a positive, and the last two of every user are held out."""
+    from tests.rated_log import prepare_rated
+
+    options = {"label": None, "negatives": 0, "split": "leave-one-out", "history_length": 100}
+    return prepare_rated(tmp_path_factory.mktemp("positives"), **options)

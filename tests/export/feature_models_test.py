@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tests.export.conftest import CONFIGS, USER, Exported
 from tests.export.session import LOWEST, Session
-from tests.models.conftest import prepare_rated
 from tests.models.feature_models_test import TOWERS
 from tests.models.model_contract import new_model
+from tests.rated_log import prepare_rated
 from tfrec_zoo.data.interactions import evaluation_batches
 from tfrec_zoo.data.items import item_batches
 from tfrec_zoo.data.raw_features import RawFeatures

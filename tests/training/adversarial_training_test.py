@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tests.models import cgan_test, seqgan_test
-from tests.models.conftest import positives  # noqa: F401
 from tests.training.resume_test import Stopped, stop_after
 from tests.training.train_test import weights_of
 from tfrec_zoo.dataset_spec import DatasetSpec
