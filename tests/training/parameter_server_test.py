@@ -1,7 +1,6 @@
 """A chief, workers and parameter servers as real processes: they train, a worker may die, another death is said."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.training.multiworker_test import ROOT, ended
+from tests.training.multiworker_test import ROOT, ended, start_task, wait_for_checkpoints
 from tests.training.resume_test import rows
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.evaluation.evaluator import Evaluator
@@ -35,7 +34,7 @@ def arguments(data: Path, tmp_path: Path) -> list[str]:
 
 
 class Processes(dict[str, subprocess.Popen]):
-    """The tasks of a cluster by name, started on free ports."""
+    """The tasks of a cluster by name, started on free ports; a context manager that none of them outlives."""
 
     def __init__(self, arguments: list[str]) -> None:
         addresses = free_addresses(len(TASKS))
@@ -43,30 +42,23 @@ class Processes(dict[str, subprocess.Popen]):
         for task, address in zip(TASKS, addresses, strict=True):
             self.cluster.setdefault(task.partition(" ")[0], []).append(address)
         self.arguments = arguments
+
+    def __enter__(self) -> "Processes":
         for task in TASKS:
             self.start(task)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.values():
+            process.kill()
+            process.wait()
 
     def start(self, task: str) -> None:
         job, _, place = task.partition(" ")
-        config = {"cluster": self.cluster, "task": {"type": job, "index": int(place or 0)}}
-        self[task] = subprocess.Popen(
-            [sys.executable, "-m", "tfrec_zoo.cli", *self.arguments],
-            cwd=ROOT,
-            env={**os.environ, "TF_CONFIG": json.dumps(config), "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self[task] = start_task(["tfrec_zoo.cli", *self.arguments], self.cluster, job, int(place or 0))
 
     def ended(self) -> dict[str, tuple[int, str]]:
-        return dict(zip(self, ended(list(self.values()), timeout=900), strict=True))
-
-
-def wait_for_checkpoints(run: Path, count: int, processes: Processes) -> None:
-    deadline = time.monotonic() + 900
-    while len(list(run.glob("checkpoints/fit-*[1-9]*.ckpt"))) < count:
-        assert all(process.poll() is None for process in processes.values())
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        return dict(zip(self, ended(list(self.values())), strict=True))
 
 
 @pytest.mark.slow
@@ -74,14 +66,14 @@ def test_they_train_although_a_worker_is_killed_and_comes_back(
     arguments: list[str], spec: DatasetSpec, tmp_path: Path
 ) -> None:
     run = tmp_path / "RUN"
-    processes = Processes(arguments)
-    wait_for_checkpoints(run, 1, processes)
-    processes["worker 1"].send_signal(signal.SIGKILL)
-    processes["worker 1"].communicate()
-    assert not (run / "train.json").exists(), "it was killed in the midst of the run"
-    processes.start("worker 1")  # as a cluster does
-    for task, (status, said) in processes.ended().items():
-        assert status == 0, f"{task}: {said}"
+    with Processes(arguments) as processes:
+        wait_for_checkpoints(run, 1, processes.values())
+        processes["worker 1"].send_signal(signal.SIGKILL)
+        processes["worker 1"].communicate()
+        assert not (run / "train.json").exists(), "it was killed in the midst of the run"
+        processes.start("worker 1")  # as a cluster does
+        for task, (status, said) in processes.ended().items():
+            assert status == 0, f"{task}: {said}"
 
     losses = [float(row["loss"]) for row in rows(run / "history.csv")]
     assert len(losses) == 3
@@ -98,11 +90,11 @@ def test_they_train_although_a_worker_is_killed_and_comes_back(
 @pytest.mark.slow
 def test_a_server_that_dies_ends_every_process_and_the_run_goes_on_later(arguments: list[str], tmp_path: Path) -> None:
     run = tmp_path / "RUN"
-    processes = Processes(arguments)
-    wait_for_checkpoints(run, 2, processes)
-    processes["ps 0"].send_signal(signal.SIGKILL)
-    died = time.monotonic()
-    outcomes = processes.ended()
+    with Processes(arguments) as processes:
+        wait_for_checkpoints(run, 2, processes.values())
+        processes["ps 0"].send_signal(signal.SIGKILL)
+        died = time.monotonic()
+        outcomes = processes.ended()
     assert time.monotonic() - died < 300
     server = f"ps 0 ({processes.cluster['ps'][0]})"
     status, said = outcomes["chief"]
@@ -122,12 +114,12 @@ def test_a_server_that_dies_ends_every_process_and_the_run_goes_on_later(argumen
 
 @pytest.mark.slow
 def test_without_workers_the_chief_gives_up_in_time(arguments: list[str], tmp_path: Path) -> None:
-    processes = Processes([*arguments[:-1], "45"])
-    wait_for_checkpoints(tmp_path / "RUN", 1, processes)
-    for worker in ("worker 0", "worker 1"):
-        processes[worker].send_signal(signal.SIGKILL)
-    died = time.monotonic()
-    outcomes = processes.ended()
+    with Processes([*arguments[:-1], "45"]) as processes:
+        wait_for_checkpoints(tmp_path / "RUN", 1, processes.values())
+        for worker in ("worker 0", "worker 1"):
+            processes[worker].send_signal(signal.SIGKILL)
+        died = time.monotonic()
+        outcomes = processes.ended()
     assert time.monotonic() - died < 300
     assert outcomes["chief"][0] == outcomes["ps 0"][0] == 1
     assert "no step was finished within 45 s: worker 0 (" in outcomes["chief"][1].splitlines()[-1]
