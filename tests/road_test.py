@@ -83,7 +83,7 @@ def check_stock_client(road: Path, users: list[list[str]]) -> None:
     model = RunDirectory.open(road / "RUN").load_model(spec)
     (road / "histories.json").write_text(json.dumps(users))
     flags = ["--model-name", "bert4rec", "--model-base-path", str(road / "bert4rec"), "--grpc-port", "0"]
-    with running(flags) as server:
+    with running(flags, timeout=600) as server:
         command = [sys.executable, "-I", "-c", STOCK_CLIENT, server.address, str(road / "histories.json")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
         assert done.returncode == 0, done.stderr

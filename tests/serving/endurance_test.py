@@ -150,7 +150,7 @@ BAD = {
 
 
 def counted(server):
-    connection = http.client.HTTPConnection(server.rest_address, timeout=30)
+    connection = http.client.HTTPConnection(server.rest_address, timeout=300)
     connection.request("GET", "/monitoring/prometheus/metrics")
     lines = connection.getresponse().read().decode().splitlines()
     connection.close()
