@@ -1,10 +1,11 @@
-"""What many tests share: quiet TensorFlow on two logical CPU devices, a small log and its dataset (a real Beam run)."""
+"""What many tests share: TensorFlow on two logical CPU devices, seeds, small logs and their datasets."""
 
 import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.quiet import import_tensorflow_quietly
@@ -17,6 +18,10 @@ import tensorflow as tf  # noqa: E402
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+# The same examples in every run, however long a busy machine takes to draw them.
+settings.register_profile("seeded", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("seeded")
 
 USERS, ITEMS = 60, 40
 
