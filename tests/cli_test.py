@@ -14,7 +14,7 @@ COMMANDS = ("demo", "synth", "movielens", "prepare", "models", "train", "evaluat
 COMMANDS += ("query", "bench", "finetune")
 
 
-def tfrec(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def tfrec(*arguments: object, timeout: float = 900) -> subprocess.CompletedProcess[str]:
     """Runs the command in a process of its own."""
     command = [sys.executable, "-m", "tfrec_zoo.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
@@ -169,16 +169,19 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_query_starts_in_under_a_second() -> None:
-    probe = (
-        "import time; start = time.perf_counter()\n"
-        "from tfrec_zoo.cli import main\n"
-        "main(['query', 'm', '--address', '127.0.0.1:1', '--timeout', '0.1'])\n"
-        "import sys; assert 'tensorflow' not in sys.modules\n"
-        "print(time.perf_counter() - start)"
+def test_query_starts_in_little_more_than_the_time_of_its_imports() -> None:
+    """In seconds of the processor, beside what a gRPC client cannot do without: a slow machine is slow at both."""
+    query = (
+        "from tfrec_zoo.cli import main; "
+        "main(['query', 'm', '--address', '127.0.0.1:1', '--timeout', '0.1']); "
+        "import sys; assert 'tensorflow' not in sys.modules"
     )
-    times = []
-    for _ in range(3):
+
+    def seconds(code: str) -> float:
+        probe = f"import time; start = time.process_time(); {code}; print(time.process_time() - start)"
         done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-        times.append(float(done.stdout))
-    assert min(times) < 1.0, times
+        return float(done.stdout)
+
+    times = [(seconds(query), seconds("import grpc, numpy, google.protobuf.message")) for _ in range(5)]
+    ours, needed = (min(side) for side in zip(*times, strict=True))
+    assert ours < 4 * needed, times

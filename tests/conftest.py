@@ -1,10 +1,11 @@
-"""What many tests share: quiet TensorFlow on two logical CPU devices, a small log and its dataset (a real Beam run)."""
+"""What many tests share: TensorFlow on two logical CPU devices, seeds, small logs and their datasets."""
 
 import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.quiet import import_tensorflow_quietly
@@ -17,6 +18,10 @@ import tensorflow as tf  # noqa: E402
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+# The same examples in every run, however long a busy machine takes to draw them.
+settings.register_profile("seeded", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("seeded")
 
 USERS, ITEMS = 60, 40
 
@@ -55,3 +60,27 @@ def data(tmp_path_factory: pytest.TempPathFactory, log_file: Path) -> Path:
 @pytest.fixture(scope="session")
 def spec(data: Path) -> DatasetSpec:
     return DatasetSpec.read(data)
+
+
+@pytest.fixture(scope="session")
+def rated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """log.csv with labels, users.csv and items.csv with features, and the dataset DATA of them; read-only too."""
+    from tests.rated_log import prepare_rated
+
+    folder = tmp_path_factory.mktemp("rated")
+    prepare_rated(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rated(rated_folder: Path) -> DatasetSpec:
+    return DatasetSpec.read(rated_folder / "DATA")
+
+
+@pytest.fixture(scope="session")
+def positives(tmp_path_factory: pytest.TempPathFactory) -> DatasetSpec:
+    """Every row is a positive, and the last two of every user are held out."""
+    from tests.rated_log import prepare_rated
+
+    options = {"label": None, "negatives": 0, "split": "leave-one-out", "history_length": 100}
+    return prepare_rated(tmp_path_factory.mktemp("positives"), **options)

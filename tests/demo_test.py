@@ -15,7 +15,7 @@ ML_100K = Path(__file__).parents[2] / "shared" / "data" / "ml-100k" / "interacti
 
 @pytest.mark.slow
 def test_the_demo_learns_and_serves(tmp_path: Path) -> None:
-    done = tfrec("demo", "--workdir", tmp_path / "demo", "--json", tmp_path / "demo.json", timeout=600)
+    done = tfrec("demo", "--workdir", tmp_path / "demo", "--json", tmp_path / "demo.json", timeout=3600)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "demo.json").read_text())
     assert result["share_learned"] >= 0.5
@@ -44,7 +44,7 @@ def test_bert4rec_on_ml_100k(tmp_path: Path) -> None:
         ["export", "--workdir", run, "--data", data, "--output", exported],
     ]
     for step in steps:
-        done = tfrec(*step, timeout=900)
+        done = tfrec(*step, timeout=3600)
         assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "evaluate.json").read_text())
     with ML_100K.open(newline="") as file:

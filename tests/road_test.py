@@ -23,7 +23,7 @@ for history in json.load(open(sys.argv[2])):
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "bert4rec"
     request.inputs["history"].CopyFrom(tf.make_tensor_proto([history]))
-    outputs = stub.Predict(request, timeout=30).outputs
+    outputs = stub.Predict(request, timeout=300).outputs
     ids, scores = (tf.make_ndarray(outputs[name])[0] for name in ("item_ids", "scores"))
     print(json.dumps([[item.decode() for item in ids], scores.tolist()]))
 """
@@ -83,9 +83,9 @@ def check_stock_client(road: Path, users: list[list[str]]) -> None:
     model = RunDirectory.open(road / "RUN").load_model(spec)
     (road / "histories.json").write_text(json.dumps(users))
     flags = ["--model-name", "bert4rec", "--model-base-path", str(road / "bert4rec"), "--grpc-port", "0"]
-    with running(flags) as server:
+    with running(flags, timeout=600) as server:
         command = [sys.executable, "-I", "-c", STOCK_CLIENT, server.address, str(road / "histories.json")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
         assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == len(users)
@@ -135,4 +135,4 @@ def test_serve_and_query_are_commands(road: Path, tmp_path: Path) -> None:
             assert "Servable not found for request: Latest(sasrec)" in wrong.stderr
         finally:
             server.terminate()
-        assert server.wait(30) == 0
+        assert server.wait(120) == 0

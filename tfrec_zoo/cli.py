@@ -253,28 +253,9 @@ def _finetune(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     _quiet_tensorflow(args)
-    from tfrec_zoo.evaluation.pointwise_report import evaluate_pointwise_run, learns_labels, print_pointwise_report
-    from tfrec_zoo.evaluation.report import evaluate_run, print_report
-    from tfrec_zoo.evaluation.task_report import evaluate_task_run, print_task_report
-    from tfrec_zoo.runs.task_run import TaskRun
+    from tfrec_zoo.evaluation.evaluate import evaluate
 
-    if TaskRun.is_one(args.workdir):
-        _refuse_ranking_flags(args, "a fine-tuned task")
-        report = evaluate_task_run(
-            args.workdir, args.data, split=args.split, filter_seen=args.filter_seen, ks=args.ks, seed=args.seed
-        )
-        if args.json != "-":
-            print_task_report(report)
-        _write_json(report, args.json)
-        return 0
-    if learns_labels(args.workdir):
-        _refuse_ranking_flags(args, "a model of labels")
-        report = evaluate_pointwise_run(args.workdir, args.data, split=args.split, seed=args.seed)
-        if args.json != "-":
-            print_pointwise_report(report)
-        _write_json(report, args.json)
-        return 0
-    report = evaluate_run(
+    evaluated = evaluate(
         args.workdir,
         args.data,
         split=args.split,
@@ -283,6 +264,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         sampled=args.sampled,
         diverse=args.diverse,
         continuations=args.continuations,
+        groups=args.groups,
         seed=args.seed,
         card=not args.no_card,
         report=args.report,
@@ -290,16 +272,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         quiet=args.quiet,
     )
     if args.json != "-":
-        print_report(report, groups=args.groups)
-    _write_json(report, args.json)
+        evaluated.show()
+    _write_json(evaluated.report, args.json)
     return 0
-
-
-def _refuse_ranking_flags(args: argparse.Namespace, what: str) -> None:
-    """For what is evaluated without a ranking of the source's items."""
-    for name in ("sampled", "report", "groups", "diverse", "continuations"):
-        if getattr(args, name):
-            raise ConfigError(f"--{name}: {what} is evaluated without; leave it out.")
 
 
 def _compare(args: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def test_a_lone_train_row_sees_nothing():
 rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.booleans()), min_size=1, max_size=20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rows, st.data())
 def test_a_label_changes_no_feature_of_its_own_row_and_a_held_out_one_none_at_all(rows, data):
     group, value, train = (list(column) for column in zip(*rows, strict=True))

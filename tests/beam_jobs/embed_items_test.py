@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from beam_jobs.embed_items import embed_items
 from beam_jobs.embed_options import EmbedOptions
-from tests.models.conftest import prepare_rated
 from tests.models.feature_models_test import TOWERS
 from tests.models.model_contract import new_model
+from tests.rated_log import prepare_rated
 from tfrec_zoo import cli
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import DataError
@@ -22,11 +22,6 @@ from tfrec_zoo.export.servable import Servable
 from tfrec_zoo.models.dssm import DSSM
 from tfrec_zoo.models.feature_recommender import FeatureRecommender
 from tfrec_zoo.models.ncf import NCF
-
-
-@pytest.fixture(scope="module")
-def rated(tmp_path_factory: pytest.TempPathFactory) -> DatasetSpec:
-    return prepare_rated(tmp_path_factory.mktemp("rated"))
 
 
 def export(model: FeatureRecommender, spec: DatasetSpec, path: Path) -> Path:

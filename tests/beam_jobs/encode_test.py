@@ -69,7 +69,7 @@ def theirs(features, row: int) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(batches())
 def test_bytes_equal_deterministic_protobuf(batch):
     count, features = batch

@@ -168,7 +168,7 @@ def test_filters_that_cannot_be_kept_are_refused(tmp_path, options):
         run("log.csv", tmp_path / "out", **options)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from("uvw"), st.sampled_from("abc"), st.integers(0, 4)), min_size=1, max_size=40))
 def test_history_rules_agree_with_naive_ones(rows):
     histories = by_time(events(rows))

@@ -110,7 +110,7 @@ logs = st.lists(
 ).map(lambda rows: [(*row, time) for time, row in enumerate(rows)])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(log=logs, distribution=st.sampled_from(["uniform", "popularity"]), count=st.integers(1, 4))
 def test_a_negative_is_never_an_item_that_the_user_touched(write, tmp_path_factory, log, distribution, count):
     path = write("".join(f"{user},{item},{time}\n" for user, item, time in log))

@@ -22,7 +22,7 @@ def cases(draw):
     return np.array(widths), np.array(pairs, np.int64).reshape(-1, 2), np.array(rows, np.int64)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(cases(), st.integers(1, 5), st.integers(0, 1000))
 def test_no_draw_is_an_item_to_avoid_and_none_is_missing(case, count, seed):
     widths, pairs, user = case

@@ -26,7 +26,7 @@ def fitted(protocol: str, histories, **options):
     return split.fit(lambda: [histories.times])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, st.sampled_from(PROTOCOLS), st.integers(0, 3))
 def test_splits_are_disjoint_and_complete_and_targets_have_a_history(rows, protocol, seed):
     histories = by_time(events(rows))
@@ -52,7 +52,7 @@ def test_splits_are_disjoint_and_complete_and_targets_have_a_history(rows, proto
                 assert (marks[target + 1 : end] == TEST).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ROWS, st.sampled_from(["user", "random"]))
 def test_draws_do_not_depend_on_the_other_users(rows, protocol):
     histories = by_time(events(rows))
@@ -64,7 +64,7 @@ def test_draws_do_not_depend_on_the_other_users(rows, protocol):
         np.testing.assert_array_equal(marks, whole[start:end])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 50), min_size=1, max_size=30), st.data())
 def test_nth_smallest_is_that_of_sorting(times, data):
     rank = data.draw(st.integers(0, len(times) - 1))

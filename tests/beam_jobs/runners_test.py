@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from tests.beam_jobs.conftest import run, shard_bytes
 from tfrec_zoo.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
+START_SECONDS = 600
 DEAD = "127.0.0.1:1"
 
 
@@ -102,18 +102,28 @@ def process(*command, wrapper: Sequence[str] = ()) -> Iterator[subprocess.Popen]
     finally:
         child.terminate()
         try:
-            child.wait(10)
+            child.wait(60)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait(10)
 
 
-def wait_for(path: Path, child: subprocess.Popen) -> None:
+def wait_for(path: Path, child: subprocess.Popen, whole: Callable[[str], bool]) -> str:
+    """The text that a process writes to a file once it has started; the file is there a moment before its text."""
     end = time.monotonic() + START_SECONDS
-    while not path.exists():
+    while not (path.exists() and whole(text := path.read_text())):
         assert child.poll() is None, f"{child.args} ended with {child.returncode}"
         assert time.monotonic() < end, f"{child.args} did not start"
         time.sleep(0.05)
+    return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -122,8 +132,7 @@ def dask_scheduler(folder: Path) -> Iterator[tuple[str, Path]]:
     file = folder / "scheduler.json"
     flags = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--no-show", "--scheduler-file", file]
     with process("distributed.cli.dask_scheduler", *flags) as child:
-        wait_for(file, child)
-        yield json.loads(file.read_text())["address"], file
+        yield json.loads(wait_for(file, child, _is_json))["address"], file
 
 
 def dask_worker(scheduler_file: Path, folder: Path, wrapper: Sequence[str] = ()):
@@ -140,8 +149,8 @@ def test_portable_runner_with_a_job_server(logs, jobs, expected, tmp_path):
     port = tmp_path / "port"
     server = "apache_beam.runners.portability.local_job_service_main"
     with process(server, "--port_file", port, "--staging_dir", tmp_path / "staging") as child:
-        wait_for(port, child)
-        flags = ("--job-endpoint", f"127.0.0.1:{port.read_text()}", "--environment-type=LOOPBACK")
+        endpoint = f"127.0.0.1:{wait_for(port, child, str.isdecimal)}"
+        flags = ("--job-endpoint", endpoint, "--environment-type=LOOPBACK")
         found = outcomes(logs, jobs, tmp_path, runner="PortableRunner", beam_flags=flags)
     assert found == expected
 

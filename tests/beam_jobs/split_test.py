@@ -158,7 +158,7 @@ def test_random_logs_equal_the_contract_written_by_hand(write, tmp_path, seed):
         assert records(spec, split) == of_split
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30))
 def test_splits_are_disjoint_and_complete(lengths):
     offsets = np.append(0, np.cumsum(lengths))

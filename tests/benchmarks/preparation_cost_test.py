@@ -30,9 +30,11 @@ def test_both_write_the_same_amount_and_are_measured():
 @pytest.mark.slow
 @pytest.mark.parametrize("file_format", preparation_cost.FORMATS)
 def test_the_job_keeps_up_with_polars(file_format):
-    job, _ = preparation_cost.run(rows=[2_000_000], formats=[file_format])
-    assert job["cpu_ratio"] <= 1.6
-    assert job["memory_ratio"] <= 1.6
+    rounds = [preparation_cost.run(rows=[2_000_000], formats=[file_format]) for _ in range(3)]
+    for cost in ("cpu_s", "peak_rss_mib"):
+        # The best of each: what else runs on the machine makes both dearer, one more than the other.
+        ours, theirs = (min(row[cost] for row in rows) for rows in zip(*rounds, strict=True))
+        assert ours <= 1.6 * theirs, (cost, rounds)
 
 
 def test_other_work_is_no_figure(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from tfrec_zoo.models.bert4rec import Bert4Rec
 def test_a_row_for_every_way(spec: DatasetSpec, tmp_path: Path) -> None:
     model = new_model(Bert4Rec, CONFIG, spec)
     Servable(model, ItemCatalogue.of_dataset(spec), max_k=10).save(str(tmp_path / "1"))
-    rows = run(spec.directory, tmp_path, seconds=0.3, rounds=1, concurrencies=(1, 4), intra_op_threads=(1,))
+    rows = run(spec.directory, tmp_path, seconds=1.0, rounds=1, concurrencies=(1, 4), intra_op_threads=(1,))
     assert [(row["way"], row["concurrency"]) for row in rows] == [
         ("Session called directly", 1),
         ("unbatched", 1),

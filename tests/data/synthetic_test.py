@@ -152,10 +152,10 @@ def test_oracle_is_calibrated_and_beats_popularity_and_wrong_parameters(default)
 
 
 def test_default_range_is_wide_and_fast():
-    start = time.perf_counter()
+    start = time.process_time()  # what it takes of the processor, whatever else runs
     world = make_world(SyntheticParameters())
     truth = best_possible(world, sample_log(world))
-    assert time.perf_counter() - start < 15
+    assert time.process_time() - start < 15
     assert 60_000 <= truth.interactions <= 100_000
     assert truth.evaluated_users == world.parameters.users
     assert 0.03 <= truth.popularity.ndcg_at_10 <= 0.06

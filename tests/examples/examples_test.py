@@ -7,7 +7,6 @@ from pathlib import Path
 import keras
 import pytest
 
-from tests.models.conftest import positives, rated  # noqa: F401
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.models.registry import MODELS, get_model
 
@@ -35,11 +34,11 @@ def test_example(example: str, data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "model", ["inttower", "ncf", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dssm", "din", "deepfm"))]
 )
-def test_example_of_labels(model: str, rated: DatasetSpec, tmp_path: Path) -> None:  # noqa: F811
+def test_example_of_labels(model: str, rated: DatasetSpec, tmp_path: Path) -> None:
     assert "'auc'" in run("fit_label_model", rated.directory, tmp_path / "best.keras", "--model", model)
 
 
-def test_example_of_draws(positives: DatasetSpec, tmp_path: Path) -> None:  # noqa: F811
+def test_example_of_draws(positives: DatasetSpec, tmp_path: Path) -> None:
     printed = run("fit_cgan", positives.directory, tmp_path / "best.keras")
     assert "'ndcg@10'" in printed
     assert len(set(printed.splitlines()[-3:])) == 3, "three draws for one user, each another vector"

@@ -8,7 +8,6 @@ import pytest
 from tests.export.conftest import USER
 from tests.export.session import Session
 from tests.models.cgan_test import SMALL
-from tests.models.conftest import prepare_rated
 from tests.models.model_contract import new_model
 from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
 from tfrec_zoo.evaluation.catalogue_matching import CatalogueMatcher, user_batches
@@ -23,9 +22,8 @@ MAX_K = 50
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory) -> DatasetSpec:
-    options = {"label": None, "negatives": 0, "split": "leave-one-out", "history_length": 100}
-    return prepare_rated(tmp_path_factory.mktemp("positives"), **options)
+def spec(positives: DatasetSpec) -> DatasetSpec:
+    return positives
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A log with labels and features, and one model of each kind on it, exported: shared by the tests of this folder."""
+"""One model of each kind on the log with labels and features, exported: shared by the tests of this folder."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tests.export.session import Session
-from tests.models.conftest import prepare_rated
 from tests.models.feature_models_test import SMALL, TOWERS
 from tests.models.model_contract import new_model
 from tfrec_zoo.dataset_spec import DatasetSpec
@@ -43,19 +42,6 @@ class Exported(NamedTuple):
     servable: Servable
     path: Path
     ask: Session
-
-
-@pytest.fixture(scope="session")
-def rated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """log.csv, users.csv, items.csv and the dataset DATA of them."""
-    folder = tmp_path_factory.mktemp("rated")
-    prepare_rated(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def rated(rated_folder: Path) -> DatasetSpec:
-    return DatasetSpec.read(rated_folder / "DATA")
 
 
 @pytest.fixture(scope="session")

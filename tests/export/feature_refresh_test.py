@@ -9,7 +9,7 @@ import pytest
 
 from tests.export.conftest import CONFIGS, Exported
 from tests.export.session import LOWEST, Session
-from tests.models.conftest import prepare_rated
+from tests.rated_log import prepare_rated
 from tfrec_zoo.data.items import item_batches
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import DataError, ExportError

@@ -24,7 +24,7 @@ CANDIDATES = ["i03", "i04", "nobody"]
 def server(exported: dict[str, Exported]) -> Iterator[launcher.Server]:
     base = exported["dssm"].path.parent
     flags = ["--model-name", "dssm", "--model-base-path", str(base), "--grpc-port", "0", "--rest-port", "0"]
-    with launcher.running(flags) as server:
+    with launcher.running(flags, timeout=600) as server:
         yield server
 
 
@@ -43,12 +43,12 @@ def rest(server: launcher.Server, verb: str, body: dict) -> dict:
 def test_predict(server: launcher.Server, exported: dict[str, Exported]) -> None:
     row = {**USER, "candidates": CANDIDATES}
     want = exported["dssm"].ask("pre_rank", **{name: [value] for name, value in row.items()})["scores"]
-    with Client(server.address) as client:
+    with Client(server.address, timeout=120) as client:
         inputs = {name: np.array([value], np.float32 if name == "age" else None) for name, value in row.items()}
         inputs["user_mean_label"] = np.array([0.5], np.float32)
-        np.testing.assert_allclose(client.predict("dssm", inputs, "pre_rank")["scores"], want, rtol=1e-5)
+        np.testing.assert_allclose(client.predict("dssm", inputs, "pre_rank")["scores"], want, rtol=1e-5, atol=1e-6)
     answer = rest(server, "predict", {"signature_name": "pre_rank", "instances": [row]})
-    np.testing.assert_allclose(answer["predictions"], want, rtol=1e-5)
+    np.testing.assert_allclose(answer["predictions"], want, rtol=1e-5, atol=1e-6)
 
 
 def test_classify_and_regress(
@@ -61,14 +61,14 @@ def test_classify_and_regress(
         request = classification_pb2.ClassificationRequest()
         request.model_spec.name, request.model_spec.signature_name = "dssm", "classify"
         request.input.example_list.examples.extend(records)
-        classified = stub.Classify(request, timeout=20).result.classifications
+        classified = stub.Classify(request, timeout=120).result.classifications
         assert [[each.label for each in row.classes] for row in classified] == [["0", "1"]] * 5
-        np.testing.assert_allclose([row.classes[1].score for row in classified], want, rtol=1e-5)
+        np.testing.assert_allclose([row.classes[1].score for row in classified], want, rtol=1e-5, atol=1e-6)
         request = regression_pb2.RegressionRequest()
         request.model_spec.name, request.model_spec.signature_name = "dssm", "regress"
         request.input.example_list.examples.extend(records)
-        regressed = stub.Regress(request, timeout=20).result.regressions
-        np.testing.assert_allclose([each.value for each in regressed], want, rtol=1e-5)
+        regressed = stub.Regress(request, timeout=120).result.regressions
+        np.testing.assert_allclose([each.value for each in regressed], want, rtol=1e-5, atol=1e-6)
     examples = [{"user_id": 5, "age": 0.25, "item": 9}, {"user_id": 6, "age": -1.5, "item": 4}]
     answer = rest(server, "regress", {"signature_name": "regress", "examples": examples})
     parsed = [json_format.ParseDict(features(each), tf.train.Example()).SerializeToString() for each in examples]

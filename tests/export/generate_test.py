@@ -60,7 +60,7 @@ def server(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[la
     parameters = tmp_path_factory.mktemp("batching") / "batching_parameters.txt"
     parameters.write_text("max_batch_size { value: 16 } batch_timeout_micros { value: 200000 }")
     flags = ["--model-name", "seqgan", "--model-base-path", str(saved.parent), "--grpc-port", "0", "--no-rest"]
-    with launcher.running([*flags, "--batching-parameters", str(parameters)]) as server:
+    with launcher.running([*flags, "--batching-parameters", str(parameters)], timeout=600) as server:
         yield server
 
 
@@ -177,7 +177,7 @@ def test_a_server_that_batches_answers_everybody_as_alone(
     items, rows = spec.vocabulary("item"), 12
     given = request([items[row : row + 3] for row in range(rows)], n=[1 + row % 6 for row in range(rows)])
     given |= {"top_p": [0.3 + 0.05 * row for row in range(rows)], "no_repeats": [row % 2 == 0 for row in range(rows)]}
-    with Client(server.address, timeout=60) as client, futures.ThreadPoolExecutor(rows) as pool:
+    with Client(server.address, timeout=300) as client, futures.ThreadPoolExecutor(rows) as pool:
 
         def predict(row: int) -> Any:
             return client.predict("seqgan", arrays(one_row(given, row)), "generate_filtered")

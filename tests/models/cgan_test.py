@@ -145,13 +145,6 @@ def test_collapse_and_saturation_are_warned_of(positives: DatasetSpec) -> None:
     assert "the discriminator is right in" in saturation
 
 
-def test_parts_of_a_batch_are_refused(positives: DatasetSpec) -> None:
-    model = new_model(CGAN, SMALL, positives)
-    model.accumulate_steps = 2
-    with pytest.raises(ConfigError, match="accumulate_steps"):
-        model.train_step(next(iter(inputs(model, positives))))
-
-
 @pytest.mark.parametrize(
     "wrong",
     [{"adversarial_weight": 0.0}, {"objective": "pointwise"}, {"draws": 0}, {"noise_dim": 0}, {"bandwidth": 0.0}],

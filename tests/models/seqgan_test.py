@@ -112,13 +112,6 @@ def test_collapse_and_saturation_are_warned_of(spec: DatasetSpec) -> None:
     assert "right in 100.0%" in saturation
 
 
-def test_parts_of_a_batch_are_refused(spec: DatasetSpec) -> None:
-    model = new_model(SeqGAN, SMALL, spec)
-    model.accumulate_steps = 2
-    with pytest.raises(ConfigError, match="accumulate_steps"):
-        model.train_step(next(iter(inputs(model, spec))))
-
-
 @pytest.mark.parametrize(
     "wrong", [{"continuation": 13}, {"widths": [1, 13]}, {"filters": [8]}, {"samples": 0}, {"rollout_rate": 1.5}]
 )

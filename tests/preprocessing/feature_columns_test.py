@@ -1,12 +1,11 @@
 import numpy as np
 import tensorflow as tf
 
-from tests.models.conftest import prepare_rated
 from tfrec_zoo.preprocessing.feature_columns import COUNT, NUMBER, FeatureColumn, FeatureColumns, to_inputs
 
 
-def test_the_columns_of_a_dataset(tmp_path):
-    columns = FeatureColumns.of_dataset(prepare_rated(tmp_path))
+def test_the_columns_of_a_dataset(rated):
+    columns = FeatureColumns.of_dataset(rated)
     kinds = {column.name: column.kind for column in (*columns.user, *columns.item)}
     assert kinds == {
         "user_id": "category",

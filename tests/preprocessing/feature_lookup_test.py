@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.conftest import prepare_rated
 from tfrec_zoo.data.interactions import evaluation_batches
 from tfrec_zoo.data.items import item_batches
 from tfrec_zoo.data.raw_features import RawFeatures
@@ -26,15 +25,8 @@ from tfrec_zoo.preprocessing.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rated")
-    prepare_rated(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def spec(folder: Path) -> DatasetSpec:
-    return DatasetSpec.read(folder / "DATA")
+def spec(rated: DatasetSpec) -> DatasetSpec:
+    return rated
 
 
 def look_up(spec: DatasetSpec, columns: tuple[FeatureColumn, ...]) -> FeatureLookup:
@@ -56,9 +48,9 @@ def number(text: str) -> float:
     return float(text) if text else np.nan
 
 
-def test_the_cells_of_the_tables_become_what_the_beam_job_wrote(folder: Path, spec: DatasetSpec) -> None:
+def test_the_cells_of_the_tables_become_what_the_beam_job_wrote(rated_folder: Path, spec: DatasetSpec) -> None:
     columns = FeatureColumns.of_dataset(spec, ["user_id", "gender", "age"], ["genres", "year"])
-    users, items = (table(folder / f"{name}s.csv", f"{name}_id") for name in ("user", "item"))
+    users, items = (table(rated_folder / f"{name}s.csv", f"{name}_id") for name in ("user", "item"))
 
     batch = next(iter(evaluation_batches(spec, "train", 500, 6)))
     rows = [users[user.decode()] for user in batch["user"].numpy()]

@@ -24,7 +24,7 @@ class Model:
 
     def run(self, _signature, inputs, _outputs):
         self.shapes.append(inputs[0].shape)
-        assert self.go.wait(20)
+        assert self.go.wait(120)
         if (inputs[0] < 0).any():
             raise StatusError(Code.INVALID_ARGUMENT, "negative")
         return {"y": inputs[0].sum(axis=1)}
@@ -44,7 +44,7 @@ class Asked:
         self._done.set()
 
     def result(self):
-        assert self._done.wait(20)
+        assert self._done.wait(120)
         outputs = self.outcome.outputs
         return (outputs.code.name, outputs.message) if isinstance(outputs, StatusError) else outputs["y"].tolist()
 
@@ -119,7 +119,7 @@ def test_a_bad_request_spoils_no_other():
 
 def test_the_timeout_gathers_and_a_full_batch_does_not_wait():
     model = Model()
-    batcher = Batcher(model, BatchingOptions(max_batch_size=2, timeout=30.0))
+    batcher = Batcher(model, BatchingOptions(max_batch_size=2, timeout=600.0))
     asked = [Asked(batcher, [[1.0]]), Asked(batcher, [[2.0]])]
     assert [each.result() for each in asked] == [[1.0], [2.0]]
     batcher = Batcher(model, BatchingOptions(max_batch_size=9, timeout=0.05))

@@ -27,7 +27,7 @@ from tensorflow_serving.apis import (
 from serving.server.messages import HealthCheckRequest, HealthCheckResponse
 from tests.serving.tiny_models import MAX_K
 
-TIMEOUT = 30
+TIMEOUT = 120
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 INVALID, NOT_FOUND, PRECONDITION = "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"
 MISMATCH = (

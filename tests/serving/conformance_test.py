@@ -36,9 +36,9 @@ def test_row(row, faces, table):
 
 
 def test_the_deadline_of_a_request_is_honoured(faces):
-    request = predict("kinds", "slow", steps=np.array(300_000, np.int32))
+    request = predict("kinds", "slow", steps=np.array(600_000, np.int32))
     with pytest.raises(grpc.RpcError) as caught:
-        faces.prediction.Predict(request, timeout=0.2)
+        faces.prediction.Predict(request, timeout=0.1)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
 

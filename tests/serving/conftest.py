@@ -60,9 +60,10 @@ def titles_file(tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(config, server_log, titles_file):
     flags = ["--models", str(config), "--port", "0", "--health", "--titles", str(titles_file)]
+    flags += ["--rest-timeout-seconds", "300"]  # longer than any client of the tests waits
     with (
         server_log.open("w") as stderr,
-        launcher.running(flags, timeout=180, stderr=stderr) as running,
+        launcher.running(flags, timeout=600, stderr=stderr) as running,
     ):
         yield running
         assert running.process.poll() is None, server_log.read_text()
@@ -74,7 +75,7 @@ def rest(server):
 
     def ask(method, path, body=None):
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        connection = http.client.HTTPConnection(server.rest_address, timeout=30)
+        connection = http.client.HTTPConnection(server.rest_address, timeout=120)
         try:
             connection.request(method, path, data)
             response = connection.getresponse()
@@ -93,5 +94,5 @@ def channel(server):
 
 @pytest.fixture(scope="session")
 def client(server):
-    with Client(server.address, timeout=30) as client:
+    with Client(server.address, timeout=120) as client:
         yield client

@@ -74,7 +74,7 @@ def test_the_health_check_of_the_container_asks_for_the_model(server):
     check, port = compose()["services"]["server"]["healthcheck"]["test"], server.rest_address.rpartition(":")[2]
     for model, status in (("recs", 0), ("nothing", 1)):
         command = [part.replace("/8501", f"/{port}").replace("bert4rec", model) for part in check[1:]]
-        assert subprocess.run(command, check=False, timeout=10).returncode == status
+        assert subprocess.run(command, check=False, timeout=120).returncode == status
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def exported(server, client):
     """The metrics of the embedded server after a request: name -> labels."""
     client.recommend("recs", ["item3"])
     path = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]["metrics_path"]
-    connection = http.client.HTTPConnection(server.rest_address, timeout=30)
+    connection = http.client.HTTPConnection(server.rest_address, timeout=120)
     connection.request("GET", path)
     text = connection.getresponse().read().decode()
     connection.close()

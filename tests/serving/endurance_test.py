@@ -94,25 +94,26 @@ def test_swaps_under_load(saved, requests, tmp_path):
     base.mkdir()
     publish(saved, base, 1)
     flags = ["--model-name", NAME, "--model-base-path", str(base), "--port", "0", "--no-rest", "--poll-seconds", "0.2"]
-    with launcher.running(flags, timeout=120) as server, Client(server.address, 60) as client:
+    with launcher.running(flags, timeout=600) as server, Client(server.address, 600) as client:
         capacity_run = json.loads(load(server.address, requests, "--seconds", 4, "--concurrency", 8).communicate()[0])
         rate = len(capacity_run["latency"]) / capacity_run["seconds"] / 2
         before = memory(server)
-        running = load(server.address, requests, "--seconds", SWAPS * 60, "--rate", rate)
+        running = load(server.address, requests, "--seconds", SWAPS * 600, "--rate", rate)
         swaps, pauses = [], []
         try:
             time.sleep(2)
             for version in range(2, SWAPS + 2):
                 began = time.monotonic()
                 publish(saved, base, version)
-                wait_for(lambda version=version: only(client, version), seconds=60)
+                wait_for(lambda version=version: only(client, version), seconds=600)
                 swaps.append((began, time.monotonic()))
                 shutil.rmtree(base / str(version - 1))
                 time.sleep(PAUSE)  # without a swap, to compare with
                 pauses.append((swaps[-1][1], time.monotonic()))
         finally:
             running.terminate()
-        result = json.loads(running.communicate(timeout=60)[0])
+        result = json.loads(running.communicate(timeout=600)[0])
+        wait_for(lambda: len(processes_below(server.process.pid)) == 2)  # the last old version's process has ended
         after = memory(server)
     p50_during, p99_during = milliseconds(result, swaps)
     p50_between, p99_between = milliseconds(result, pauses)
@@ -149,7 +150,7 @@ BAD = {
 
 
 def counted(server):
-    connection = http.client.HTTPConnection(server.rest_address, timeout=30)
+    connection = http.client.HTTPConnection(server.rest_address, timeout=300)
     connection.request("GET", "/monitoring/prometheus/metrics")
     lines = connection.getresponse().read().decode().splitlines()
     connection.close()
@@ -164,13 +165,14 @@ def test_soak(saved, spec, tmp_path):
     seconds = float(os.environ.get("TFREC_SOAK_SECONDS", "300"))
     publish(saved, tmp_path, 1)
     flags = ["--model-name", NAME, "--model-base-path", str(tmp_path), "--port", "0", "--enable-batching"]
+    flags += ["--rest-timeout-seconds", "600"]
     items = spec.vocabulary("item")
     stop, samples, answers, lock = threading.Event(), [], Counter(), threading.Lock()
 
     def ask(server, number):
         rng = random.Random(number)
-        with Client(server.address, 60) as client:
-            rest = http.client.HTTPConnection(server.rest_address, timeout=60)
+        with Client(server.address, 600) as client:
+            rest = http.client.HTTPConnection(server.rest_address, timeout=600)
             while not stop.is_set():
                 kind = rng.random()
                 if kind < 0.6:
@@ -195,7 +197,7 @@ def test_soak(saved, spec, tmp_path):
             return error.code
         return "OK"
 
-    with launcher.running(flags, timeout=120) as server, concurrent.futures.ThreadPoolExecutor(4) as pool:
+    with launcher.running(flags, timeout=600) as server, concurrent.futures.ThreadPoolExecutor(4) as pool:
         workers = [pool.submit(ask, server, number) for number in range(4)]
         end = time.monotonic() + seconds
         time.sleep(min(20.0, seconds / 3))  # pools and caches fill

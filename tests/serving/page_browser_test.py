@@ -64,7 +64,7 @@ def page(browser, server):
 
 
 def wait(browser, selector):
-    return WebDriverWait(browser, 20).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, selector))
+    return WebDriverWait(browser, 120).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, selector))
 
 
 def items(browser):
@@ -135,7 +135,7 @@ def test_the_commands_ask_the_same(page, client, server):
     message = json_format.Parse(command[command.index("-d") + 1], request())
     with grpc.insecure_channel(command[-2]) as channel:
         send = channel.unary_unary(f"/{command[-1]}", request.SerializeToString, response.FromString)
-        outputs = send(message, timeout=30).outputs
+        outputs = send(message, timeout=120).outputs
     assert [item.decode() for item in outputs["item_ids"].string_val if item] == expected
 
 

@@ -21,7 +21,7 @@ def get(server):
     """Sends a GET, its path as it is: (status, headers, body)."""
 
     def ask(path, method="GET"):
-        connection = http.client.HTTPConnection(server.rest_address, timeout=30)
+        connection = http.client.HTTPConnection(server.rest_address, timeout=120)
         try:
             connection.request(method, path)
             response = connection.getresponse()

@@ -79,7 +79,7 @@ def secured(models, certificates, tmp_path_factory):
     for flag, file in (("ssl", "ssl.config"), ("monitoring", "monitoring.config")):
         flags += [f"--{flag}-config", str(folder / file)]
     flags += ["--batching-parameters", str(folder / "batching.txt")]
-    with launcher.running(flags, timeout=180) as server:
+    with launcher.running(flags, timeout=600) as server:
         yield server
 
 
@@ -88,7 +88,7 @@ def test_tls_with_client_certificates(secured, certificates):
     credentials = grpc.ssl_channel_credentials(certificates["ca"][1], key, certificate)
     with grpc.secure_channel(secured.address, credentials) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        assert stub.Predict(predict(history=[["item0"]]), timeout=20).outputs["item_ids"].string_val[0] == b"item1"
+        assert stub.Predict(predict(history=[["item0"]]), timeout=120).outputs["item_ids"].string_val[0] == b"item1"
     with Client(secured.address, tls=credentials) as client:
         assert client.recommend("recs", ["item0"], k=1).item_ids == ["item1"]
     for stranger in (None, grpc.ssl_channel_credentials(certificates["ca"][1])):
@@ -113,7 +113,7 @@ def test_batched_answers_are_those_of_each_request_alone(secured, certificates, 
 
 
 def test_metrics_at_the_path_of_the_file(secured):
-    connection = http.client.HTTPConnection(secured.rest_address, timeout=10)
+    connection = http.client.HTTPConnection(secured.rest_address, timeout=120)
     connection.request("GET", "/monitoring/prometheus/metrics")
     response = connection.getresponse()
     response.read()

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from tests.serving.tiny_models import ITEMS, LOWEST, MAX_K
 
-TIMEOUT = 30
+TIMEOUT = 120
 CODES = grpc.StatusCode
 
 
@@ -326,10 +326,10 @@ def test_padding_of_the_outputs(stub):
 
 def test_a_deadline_does_not_hold_up_others(stub):
     began = time.monotonic()
-    steps = np.array(200_000, np.int32)
-    code, _ = error_of(stub, request_of("kinds", "slow", steps=steps), timeout=0.2)
+    steps = np.array(600_000, np.int32)  # seconds, even of a fast processor
+    code, _ = error_of(stub, request_of("kinds", "slow", steps=steps), timeout=0.1)
     assert code == CODES.DEADLINE_EXCEEDED
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     assert stub.Predict(request_of(history=HISTORY), timeout=TIMEOUT).outputs
 
 

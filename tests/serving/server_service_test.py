@@ -9,7 +9,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-TIMEOUT = 30
+TIMEOUT = 120
 CODES = grpc.StatusCode
 
 

@@ -1,25 +1,26 @@
 """Starting and stopping the server: its configuration, its one clear line, its exit status."""
 
+import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from concurrent import futures
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving import launcher
-from serving.client import Client, ServingError
 from serving.server import lifecycle, model_config, versions
 from serving.server.errors import StartupError
 from serving.server.model_config import ModelSettings, VersionPolicy
+from tests.serving.server_predict_test import request_of
+from tests.serving.server_service_test import status as status_of
+from tests.serving.server_versions_test import alive, processes_below, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -113,7 +114,7 @@ def test_version_directories(tmp_path):
         serve(VersionPolicy("specific", versions=frozenset({4})))
 
 
-def start(*arguments, timeout=60):
+def start(*arguments, timeout=600):
     """Runs a server that is expected to end by itself."""
     return subprocess.run(
         [sys.executable, "-m", "serving.server", *map(str, arguments)],
@@ -167,7 +168,7 @@ def test_options_are_read_without_tensorflow():
         "import argparse, sys; from serving.server import options; p = argparse.ArgumentParser(); "
         "options.add_arguments(p); p.format_help(); assert not {'tensorflow', 'grpc', 'numpy'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def test_the_ready_line(server, server_log):
@@ -198,29 +199,52 @@ def test_a_corrupt_version_ends_the_server_with_one_line(models, tmp_path, part,
     assert_one_line(result, f"model recs version 5 at {tmp_path}/5 can't be loaded: {reason}")
 
 
+@contextlib.contextmanager
+def halted(server):
+    """The process that runs the model is stopped: a request stays under way for as long as the block lasts."""
+    _, worker = processes_below(server.process.pid)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def ask_slowly(channel, name, steps):
+    """Sends a request; the answer to a later one of the same connection says that the server has it."""
+    status = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus
+    status(status_of(name=name), timeout=300, wait_for_ready=True)
+    request = request_of(name, "slow", steps=np.array(steps, np.int32))
+    under_way = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict.future(request, timeout=300)
+    status(status_of(name=name), timeout=300)
+    return under_way
+
+
 def test_sigterm_drains(models, tmp_path):
     """A request under way is answered, a new one is refused, and the exit status is 0."""
     log = tmp_path / "log"
     arguments = ["--model-name", "kinds", "--model-base-path", os.path.relpath(models / "kinds"), "--port", "0"]
-    with log.open("w") as stderr, launcher.running(arguments, timeout=180, stderr=stderr) as server:
-        with Client(server.address, timeout=60) as client:
-            client.predict("kinds", {"steps": np.array(10, np.int32)}, signature="slow")
-            answers = []
+    arguments += ["--drain-seconds", "300"]
 
-            def ask():
-                answers.append(client.predict("kinds", {"steps": np.array(100_000, np.int32)}, signature="slow"))
+    def refused():
+        # A channel of its own each time: an earlier one would go on with its connection.
+        with grpc.insecure_channel(server.address) as late:
+            status = model_service_pb2_grpc.ModelServiceStub(late).GetModelStatus
+            try:
+                status(status_of(name="kinds"), timeout=60)
+            except grpc.RpcError as error:
+                return error.code() == grpc.StatusCode.UNAVAILABLE
+            return False
 
-            thread = threading.Thread(target=ask)
-            thread.start()
-            time.sleep(0.3)
-            server.process.send_signal(signal.SIGTERM)
-            time.sleep(0.1)
-            with Client(server.address, timeout=2) as late, pytest.raises(ServingError):
-                late.status("kinds")
-            thread.join(60)
-        assert server.process.wait(60) == 0
-    assert len(answers) == 1
-    assert answers[0]["x"].shape == ()
+    with log.open("w") as stderr, launcher.running(arguments, timeout=600, stderr=stderr) as server:
+        with grpc.insecure_channel(server.address) as channel:
+            with halted(server):
+                under_way = ask_slowly(channel, "kinds", steps=10)
+                server.process.send_signal(signal.SIGTERM)
+                wait_for(refused)
+                assert not under_way.done()
+            assert list(under_way.result().outputs) == ["x"]
+        assert server.process.wait(300) == 0
     assert len(log.read_text().splitlines()) == 1, log.read_text()
 
 
@@ -233,15 +257,17 @@ def test_sigint_gives_up_after_the_drain_and_an_end_without_ready_is_an_error(mo
             pass
         arguments = ["--model-base-path", str(models / "kinds"), "--port", "0", "--drain-seconds", "0.2"]
         with (
-            launcher.running(arguments, timeout=180, stderr=stderr) as server,
-            Client(server.address, timeout=60) as client,
-            futures.ThreadPoolExecutor(1) as pool,
+            launcher.running(arguments, timeout=600, stderr=stderr) as server,
+            grpc.insecure_channel(server.address) as channel,
         ):
+            processes = processes_below(server.process.pid)
             # Outlasts the drain: it is given up, and doesn't hold up the end.
-            slow = pool.submit(client.predict, "default", {"steps": np.array(2_000_000, np.int32)}, signature="slow")
-            time.sleep(0.3)
+            slow = ask_slowly(channel, "default", steps=2**31 - 1)
             server.process.send_signal(signal.SIGINT)
-            assert server.process.wait(15) == 0
-            assert isinstance(slow.exception(timeout=15), ServingError)
-            with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.FutureTimeoutError):
-                grpc.channel_ready_future(channel).result(timeout=0.5)
+            assert server.process.wait(120) == 0
+            with pytest.raises(grpc.RpcError):
+                slow.result()
+            assert slow.code() != grpc.StatusCode.DEADLINE_EXCEEDED
+            with grpc.insecure_channel(server.address) as another, pytest.raises(grpc.FutureTimeoutError):
+                grpc.channel_ready_future(another).result(timeout=0.5)
+        wait_for(lambda: not any(alive(pid) for pid in processes))

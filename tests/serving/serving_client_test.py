@@ -68,7 +68,7 @@ def test_predict(client):
 
 def test_the_asyncio_client_gives_the_same(server, client):
     async def ask():
-        async with AsyncClient(server.address, timeout=30) as other:
+        async with AsyncClient(server.address, timeout=120) as other:
             assert await other.recommend("recs", ["item0"], k=3) == client.recommend("recs", ["item0"], k=3)
             many = await asyncio.gather(*(other.recommend("recs", [item], k=2) for item in ITEMS))
             assert many == client.recommend("recs", [[item] for item in ITEMS], k=2)
@@ -136,11 +136,11 @@ def test_k_must_be_positive(client):
 
 def test_no_server():
     began = time.monotonic()
-    with Client("127.0.0.1:1", timeout=5) as client, pytest.raises(ServingError) as caught:
+    with Client("127.0.0.1:1", timeout=120) as client, pytest.raises(ServingError) as caught:
         client.status("recs")
     assert caught.value.code == "UNAVAILABLE"
     assert "is `tfrec serve` running at 127.0.0.1:1?" in str(caught.value)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 60, "it does not wait for the deadline"
     with pytest.raises(ServingError, match="closed"):
         client.status("recs")
 
@@ -173,12 +173,12 @@ def serve_flaky():
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         servers.append((server, handler))
-        return Client(f"127.0.0.1:{port}", timeout=10)
+        return Client(f"127.0.0.1:{port}", timeout=120)
 
     yield serve
     for server, handler in servers:
         handler.released.set()
-        server.stop(0).wait(5)
+        server.stop(0).wait(60)
 
 
 def test_unavailable_is_tried_again(serve_flaky):
@@ -210,32 +210,34 @@ def test_nothing_else_is_tried_again(serve_flaky, code):
 def test_servers_behind_one_name_share_the_requests(serve_flaky):
     handlers = Flaky(failures=0), Flaky(failures=0)
     addresses = [serve_flaky(handler).address for handler in handlers]
-    with Client(f"ipv4:{','.join(addresses)}", timeout=10) as client:
-        for _ in range(200):
+    with Client(f"ipv4:{','.join(addresses)}", timeout=120) as client:
+        deadline = time.monotonic() + 120
+        while not all(handler.calls for handler in handlers) and time.monotonic() < deadline:
             client.predict("m", {})
-            if all(handler.calls for handler in handlers):
-                break
             time.sleep(0.01)  # the second connection is on its way
     assert all(handler.calls for handler in handlers)
 
 
 def test_the_deadline_holds(serve_flaky):
-    with serve_flaky(Flaky(failures=0, seconds=30.0)) as client:
+    with serve_flaky(Flaky(failures=0, seconds=600.0)) as client:
         began = time.monotonic()
         with pytest.raises(ServingError, match=r"DEADLINE_EXCEEDED: no answer from .* within 0.2 s"):
             client.predict("m", {}, timeout=0.2)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 120, "it does not wait for the answer"
 
 
 @pytest.mark.parametrize("module", ["serving.client", "serving.query", "serving.launcher"])
 def test_the_client_starts_fast_and_without_tensorflow(module):
-    code = (
-        f"import time; began = time.process_time(); import {module}; took = time.process_time() - began; import sys; "
-        "heavy = {'tensorflow', 'tensorflow_serving', 'tfrec_zoo', 'keras', 'rich', 'beam_jobs'} & set(sys.modules); "
-        "assert not heavy, heavy; print(took)"
-    )
-    took = min(
-        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60).stdout)
-        for _ in range(3)
-    )
-    assert took < 0.5
+    """In seconds of the processor, beside what a gRPC client cannot do without: a slow machine is slow at both."""
+    heavy = {"tensorflow", "tensorflow_serving", "tfrec_zoo", "keras", "rich", "beam_jobs"}
+
+    def seconds(modules):
+        code = (
+            f"import time; began = time.process_time(); import {modules}; took = time.process_time() - began; "
+            f"import sys; heavy = {heavy} & set(sys.modules); assert not heavy, heavy; print(took)"
+        )
+        return float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300).stdout)
+
+    took = [(seconds(module), seconds("grpc, numpy, google.protobuf.message")) for _ in range(3)]
+    ours, needed = map(min, zip(*took, strict=True))
+    assert ours < 3 * needed, took

@@ -78,7 +78,7 @@ def test_errors_are_one_line(ask, capsys, arguments, message):
 
 
 def test_no_server(ask, capsys):
-    assert ask("recs", "--timeout", "3", address="127.0.0.1:1") == 1
+    assert ask("recs", "--timeout", "120", address="127.0.0.1:1") == 1
     assert "is `tfrec serve` running at 127.0.0.1:1?" in capsys.readouterr().err
 
 

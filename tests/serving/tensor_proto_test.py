@@ -127,7 +127,7 @@ def test_memory_bombs_and_strange_dtypes_are_refused(proto):
         tensors.decode(proto)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=60), st.sampled_from([*tensors.DTYPES, 0, 21]), st.lists(st.integers(-1, 5), max_size=3))
 def test_random_content_decodes_or_is_refused(content, dtype, shape):
     try:
@@ -137,7 +137,7 @@ def test_random_content_decodes_or_is_refused(content, dtype, shape):
     assert array.shape == tuple(shape)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(hnp.arrays(np.object_, hnp.array_shapes(min_dims=0, min_side=0), elements=st.binary(max_size=8)))
 def test_strings_round_trip(array):
     proto = tensor_pb2.TensorProto()

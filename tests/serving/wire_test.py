@@ -91,7 +91,7 @@ def test_bytes_round_trip_through_the_official_message(ours, official):
         assert len(twin.ListFields()) == len(message.ListFields())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=5), st.integers(0, 2**63 - 1), st.lists(st.text(max_size=3), max_size=4))
 def test_a_request_says_the_same(name, version, ids):
     request = wire.PredictRequest()

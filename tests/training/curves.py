@@ -63,8 +63,8 @@ def curve(
 def main(data: Path, output: Path) -> None:
     cluster = Cluster.from_environment()
     assert cluster is not None
-    meet(cluster, {}, 120)
-    distribution = Distribution.start(MULTIWORKER, cluster, 120)
+    meet(cluster, {}, 600)
+    distribution = Distribution.start(MULTIWORKER, cluster, 600)
     spec, arrays = DatasetSpec.read(data), dict[str, np.ndarray]()
     with distribution.guard():
         for name in (*CASES, OWN_SHARDS):

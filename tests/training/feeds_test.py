@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.models.conftest import positives, rated  # noqa: F401
 from tfrec_zoo.data.records import WHOLE, Part
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import ConfigError, DataError
@@ -22,7 +21,7 @@ SMALL = ["network.dim=8", "training.batch_size=64", "training.epochs=3"]
 TOWERS = [*SMALL, "network.units=[16,8]"]
 
 
-def test_labels_from_training_to_the_report(rated: DatasetSpec, tmp_path: Path, capsys) -> None:  # noqa: F811
+def test_labels_from_training_to_the_report(rated: DatasetSpec, tmp_path: Path, capsys) -> None:
     run = tmp_path / "RUN"
     result = train("dssm", rated.directory, run, assignments=TOWERS, refit=True, quiet=True)
     assert result["best_metric"] == "valid auc"
@@ -42,7 +41,7 @@ def test_labels_from_training_to_the_report(rated: DatasetSpec, tmp_path: Path, 
     assert again["best_value"] == result["best_value"], "the same seed gives the same figures"
 
 
-def test_retrieval_from_training_to_the_report(positives: DatasetSpec, tmp_path: Path, capsys) -> None:  # noqa: F811
+def test_retrieval_from_training_to_the_report(positives: DatasetSpec, tmp_path: Path, capsys) -> None:
     run = tmp_path / "RUN"
     assignments = [*TOWERS, "network.objective=retrieval", "training.epochs=8"]
     result = train("dssm", positives.directory, run, assignments=assignments, quiet=True)
@@ -56,7 +55,7 @@ def test_retrieval_from_training_to_the_report(positives: DatasetSpec, tmp_path:
     assert "popularity" in capsys.readouterr().out
 
 
-def test_the_baselines_of_retrieval_are_those_of_sequences(positives: DatasetSpec, tmp_path: Path) -> None:  # noqa: F811
+def test_the_baselines_of_retrieval_are_those_of_sequences(positives: DatasetSpec, tmp_path: Path) -> None:
     """The same targets, the same seen items: popularity has the same figures from either view."""
     settings = ["network.objective=retrieval", "training.epochs=1"]
     train("dssm", positives.directory, tmp_path / "A", assignments=[*TOWERS, *settings], quiet=True)
@@ -69,7 +68,7 @@ def test_the_baselines_of_retrieval_are_those_of_sequences(positives: DatasetSpe
         assert one["mrr"] == pytest.approx(two["mrr"])
 
 
-def test_a_run_that_goes_on_reads_on(rated: DatasetSpec) -> None:  # noqa: F811
+def test_a_run_that_goes_on_reads_on(rated: DatasetSpec) -> None:
     model = NCF.from_spec(rated)
     feed, config = InteractionFeed(model, rated), TrainingConfig()
     whole = list(feed.batches(config, 32, "train", 7, 0, WHOLE).take(6).as_numpy_iterator())
@@ -79,7 +78,7 @@ def test_a_run_that_goes_on_reads_on(rated: DatasetSpec) -> None:  # noqa: F811
         np.testing.assert_array_equal(one["label"], two["label"])
 
 
-def test_what_does_not_fit_is_said(rated: DatasetSpec, spec: DatasetSpec, tmp_path: Path) -> None:  # noqa: F811
+def test_what_does_not_fit_is_said(rated: DatasetSpec, spec: DatasetSpec, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no train interactions .*--views interactions"):
         train("ncf", spec.directory, tmp_path / "RUN", quiet=True)
     with pytest.raises(DataError, match=r"training\.sharding=batch"):

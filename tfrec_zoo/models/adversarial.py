@@ -9,6 +9,7 @@ import pydantic
 import tensorflow as tf
 
 from tfrec_zoo.config import Config
+from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.fused_adam import FusedAdam
 from tfrec_zoo.models import gradients
 from tfrec_zoo.models.recommender import Recommender
@@ -73,6 +74,16 @@ class AdversarialRecommender(Recommender):
         super().build_optimizers()
         if self.config.has_game:
             self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def refuse_parts_of_batches(self) -> None:
+        """Called by a step of the game, in which both players see the same batch.
+
+        Raises:
+            ConfigError: Gradients of several batches are to be added up.
+        """
+        if self.accumulate_steps > 1:
+            name = type(self).__name__.lower()
+            raise ConfigError(f"{name} plays with whole batches: leave training.accumulate_steps at 1.")
 
     def apply_gradients(
         self, optimizer: Any, tape: tf.GradientTape, loss: tf.Tensor, player: keras.layers.Layer

@@ -34,7 +34,6 @@ import pydantic
 import tensorflow as tf
 
 from tfrec_zoo.backbones.tower import Tower
-from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.models.adversarial import AdversarialRecommender, GameConfig
 from tfrec_zoo.models.dssm import DSSM, DSSMConfig
 from tfrec_zoo.models.recommender import DRAWS_ITEMS
@@ -167,8 +166,7 @@ class CGAN(AdversarialRecommender, DSSM):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """A step of the towers and the generator, then one of the discriminator, on the same batch."""
-        if self.accumulate_steps > 1:
-            raise ConfigError("cgan plays with whole batches: leave training.accumulate_steps at 1.")
+        self.refuse_parts_of_batches()
         logs = super().train_step(data)
         inputs, _, weights = keras.utils.unpack_x_y_sample_weight(data)
         self.discriminator_step(inputs, weights)

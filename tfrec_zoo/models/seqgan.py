@@ -36,7 +36,6 @@ from tfrec_zoo.backbones.lstm_generator import LSTMGenerator
 from tfrec_zoo.backbones.sequence_discriminator import SequenceDiscriminator
 from tfrec_zoo.config import Config
 from tfrec_zoo.dataset_spec import PAD, DatasetSpec
-from tfrec_zoo.errors import ConfigError
 from tfrec_zoo.layers.item_table import whole
 from tfrec_zoo.losses.next_item import negative_log_likelihood, reconstruction
 from tfrec_zoo.losses.policy_gradient import above_others, policy_gradient
@@ -242,8 +241,7 @@ class SeqGAN(AdversarialRecommender):
         """One round of the game; without one, a step on what is given alone."""
         if not self.config.has_game:
             return super().train_step(data)
-        if self.accumulate_steps > 1:
-            raise ConfigError("seqgan plays with whole batches: leave training.accumulate_steps at 1.")
+        self.refuse_parts_of_batches()
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         weight = sum_over_replicas(tf.reduce_sum(weights))
         started = self.optimizer.iterations >= self.config.adversarial_after

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tests.conftest import ITEMS, USERS, write_log
 from tfrec_zoo.dataset_spec import DatasetSpec
@@ -42,15 +41,3 @@ def prepare_rated(folder: Path, **options: object) -> DatasetSpec:
     }
     beam_jobs.prepare(beam_jobs.PrepareOptions(**{**values, **options}))
     return DatasetSpec.read(folder / "DATA")
-
-
-@pytest.fixture(scope="session")
-def rated(tmp_path_factory: pytest.TempPathFactory) -> DatasetSpec:
-    return prepare_rated(tmp_path_factory.mktemp("rated"))
-
-
-@pytest.fixture(scope="session")
-def positives(tmp_path_factory: pytest.TempPathFactory) -> DatasetSpec:
-    """Every row is a positive, and the last two of every user are held out."""
-    options = {"label": None, "negatives": 0, "split": "leave-one-out", "history_length": 100}
-    return prepare_rated(tmp_path_factory.mktemp("positives"), **options)
