@@ -26,6 +26,23 @@ PAD, OOV, MASK, CLS = 0, 1, 2, 3
 FIRST_ITEM_ID = 4
 """Ids below this are reserved; line n (0-based) of vocab/item.txt is the item with id n + FIRST_ITEM_ID."""
 
+DIGEST_BYTES = 16
+"""Of `FileSpec.digest`."""
+
+
+def shard_path(view: str, name: str, number: int, count: int, digest: str, compression: str) -> str:
+    """Path of a shard relative to its dataset: `sequences/train-00000-of-00008-1f2e3d4c5b.tfrecord`.
+
+    Args:
+        view: Of which view.
+        name: Its split, or what else it is.
+        number, count: Which of how many.
+        digest: Of the content, so that a shard never replaces a different one that somebody reads.
+        compression: "none" or "gzip".
+    """
+    suffix = ".tfrecord.gz" if compression == "gzip" else ".tfrecord"
+    return f"{view}/{name}-{number:05d}-of-{count:05d}-{digest}{suffix}"
+
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSpec:
