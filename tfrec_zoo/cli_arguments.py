@@ -272,7 +272,7 @@ def bench(parser: argparse.ArgumentParser) -> None:
         "--quick",
         action="store_true",
         default=None,
-        help="ctr, transfer, seqgan-oracle: one seed, nothing tuned, little training",
+        help="augment, ctr, transfer, seqgan-oracle: one seed, nothing tuned, little training",
     )
     parser.add_argument("--oracle", metavar="FILE.npz", help="seqgan-oracle: its weights (default: drawn)")
     parser.add_argument("--report", metavar="OUT.html", help="seqgan-oracle: also write a page with the curves")

@@ -29,6 +29,9 @@ MOST_COPIES, LONGEST = 32, 1000
 """Limits of `share` and `length`."""
 
 _BATCH = 256
+_COPIES, _GAPS = 1, 2
+"""What numbers are drawn for, beside the seed; others: fake_rows.py, data/shard_writer.py."""
+
 _VIEW = "sequences"
 _FEATURES = {
     "user": FeatureSpec("bytes", (1,)),
@@ -165,7 +168,7 @@ class HistoryForger:
         for batch, several in enumerate(records.explained(serialized, self._spec)):
             row = records.parse(several, _FEATURES)
             users = row["user"].numpy()
-            draws = np.random.default_rng([self._options.seed, batch]).random(len(users))
+            draws = np.random.default_rng([self._options.seed, _COPIES, batch]).random(len(users))
             # 2.3 are two of each, and a third of three in ten.
             copies = np.floor(self._options.share + draws).astype(int)
             for place, user in enumerate(users):
@@ -183,7 +186,7 @@ class HistoryForger:
             if each.kept:
                 history[row, -each.kept :] = each.items[: each.kept]
         if self._filler:
-            draws = np.random.default_rng([self._options.seed, 1, some[0].number]).random(history.shape)
+            draws = np.random.default_rng([self._options.seed, _GAPS, some[0].number]).random(history.shape)
             gaps = (draws < self._options.gap_share) & (history != PAD)
             history = self._fill(history, gaps, seeds).numpy()
         lengths = np.array([self._options.length or len(each.items) - each.kept for each in some], np.int64)

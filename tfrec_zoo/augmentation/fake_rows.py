@@ -25,6 +25,9 @@ from tfrec_zoo.errors import DataError
 VIEW, ITEMS = "interactions", "items"
 
 _BATCH = 4096
+_ROWS = 3
+"""What numbers are drawn for, beside the seed, as in fake_histories.py."""
+
 _TRIES = 100
 """So often a negative is drawn before a user counts as one who knows everything."""
 
@@ -68,7 +71,7 @@ class RowSplicer:
         if history.real.user not in self._users:
             return
         user = _features(self._users[history.real.user])
-        rng = np.random.default_rng([self._seed, 2, history.real.number])
+        rng = np.random.default_rng([self._seed, _ROWS, history.real.number])
         known = np.append(history.real.items, history.items)
         for place in np.flatnonzero(history.made):
             item = int(history.items[place])

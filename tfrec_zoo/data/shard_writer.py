@@ -16,6 +16,8 @@ from tfrec_zoo.dataset_spec import DIGEST_BYTES, FileSpec, shard_path
 
 SHARD_RECORDS = 100_000
 _LENGTH, _CHECK = 8, 4
+_ORDER = 4
+"""Beside the seed, so that the order does not follow other numbers that are drawn from it."""
 
 
 class ShardWriter:
@@ -68,7 +70,7 @@ class ShardWriter:
     def _write_shard(self) -> None:
         number = len(self._written)
         if self._shuffle_seed is not None:
-            order = np.random.default_rng([self._shuffle_seed, number]).permutation(len(self._waiting))
+            order = np.random.default_rng([self._shuffle_seed, _ORDER, number]).permutation(len(self._waiting))
             self._waiting = [self._waiting[place] for place in order]
         path = self.folder / self.view / f".{self.name}-{number:05d}"
         packed = "GZIP" if self.compression == "gzip" else ""
