@@ -178,10 +178,11 @@ def without(spec: DatasetSpec, view: str, folder: Path) -> Path:
     return folder
 
 
-def test_what_cannot_be_is_refused(generator, filler, clicks, ratings, spec: DatasetSpec, tmp_path: Path) -> None:
+def test_what_cannot_be_is_refused(generator, filler, clicks, ratings, tmp_path: Path) -> None:
     data, output = clicks.directory, tmp_path / "OUT"
     (tmp_path / "there").mkdir()
-    foreign = without(clicks, "transfer", tmp_path / "foreign")
+    foreign, resplit = (without(clicks, "transfer", tmp_path / name) for name in ("foreign", "resplit"))
+    dataclasses.replace(clicks, split=dataclasses.replace(clicks.split, hash="other")).write(resplit)
     vocabulary = foreign / "vocab/item.txt"
     vocabulary.write_text("\n".join(reversed(vocabulary.read_text().split("\n")[:-1])) + "\n")
     listed = json.loads((foreign / "dataset.json").read_text())
@@ -191,7 +192,8 @@ def test_what_cannot_be_is_refused(generator, filler, clicks, ratings, spec: Dat
     (foreign / "dataset.json").write_text(json.dumps(listed))
     cases: list[tuple[type[Exception], str, dict[str, Any]]] = [
         (DataError, "trained on another catalogue", {"data": foreign}),
-        (DataError, "trained on another split", {"data": ratings.directory}),
+        (DataError, "trained on another catalogue", {"data": ratings.directory}),
+        (DataError, r"trained on another split .* than .* holds \(other\)", {"data": resplit}),
         (ConfigError, "a peterrec generates no histories: .*tfrec train seqgan", {"run": filler}),
         (ConfigError, "a seqgan that reads what is older alone fills no gaps", {"gaps": generator}),
         (ConfigError, "is not a run", {"run": tmp_path}),

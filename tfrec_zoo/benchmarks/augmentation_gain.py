@@ -151,6 +151,7 @@ def _predict(name: str, spec: DatasetSpec, seed: int, budget: Budget) -> Pointwi
         epochs=checks,
         steps_per_epoch=_CHECK_STEPS,
         callbacks=[LabelValidation(spec), best],
+        shuffle=False,
         verbose=0,
     )
     return PointwiseEvaluator(model, spec)()
