@@ -73,7 +73,7 @@ class RowSplicer:
         user = _features(self._users[history.real.user])
         rng = np.random.default_rng([self._seed, _ROWS, history.real.number])
         known = np.append(history.real.items, history.items)
-        for place in np.flatnonzero(history.made):
+        for place in np.flatnonzero(history.made).tolist():
             item = int(history.items[place])
             of_item = self._features_of(item)
             label = int(rng.random() < self._probability(user, of_item)) if self._has_means else 1
