@@ -41,6 +41,7 @@ METRICS = ("accuracy", "precision", "recall", "f1", "auc", "logloss")
 
 _BATCH, _GENERATOR_BATCH = 256, 32
 _CHECK_STEPS = 50
+_RESAMPLES = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _row(
         row[metric] = f"{np.mean(values):.4f}{spread}"
     row["auc - real"] = ""
     if arm != REAL:
-        difference, low, high = auc_difference(own, reached[model, REAL])
+        difference, low, high = auc_difference(own, reached[model, REAL], resamples=_RESAMPLES)
         row["auc - real"] = f"{difference:+.4f} [{low:+.4f}, {high:+.4f}]"
     return row
 
