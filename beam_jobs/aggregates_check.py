@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from beam_jobs.aggregates import Totals, leave_one_out
-from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, DatasetSpec
+from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, GENERATED_USER, DatasetSpec
 
 _GROUPS = ("user", "item")
 
@@ -22,7 +22,8 @@ _GROUPS = ("user", "item")
 class AggregatesCheck:
     """Collects the records of a view, and says which aggregates are of other rows than those of train.
 
-    Datasets with sampled negatives have no mean labels, and are left alone. A row takes 26 bytes.
+    Datasets with sampled negatives have no mean labels, and are left alone. Generated rows count for nothing; a dataset
+    without the real train rows cannot be checked. A row takes 26 bytes.
 
     Args:
         spec: Of the dataset.
@@ -31,7 +32,9 @@ class AggregatesCheck:
 
     def __init__(self, spec: DatasetSpec, view: str) -> None:
         self.view = view
-        self.applies = {f"{group}_mean_label" for group in _GROUPS} <= spec.features.get(view, {}).keys()
+        has_means = {f"{group}_mean_label" for group in _GROUPS} <= spec.features.get(view, {}).keys()
+        self.generated = spec.generated
+        self.applies = has_means and (self.generated is None or self.generated.real)
         self.splits: list[str] = []
         self.places = array("b")
         self.users: dict[bytes, int] = {}
@@ -44,6 +47,8 @@ class AggregatesCheck:
     def add(self, split: str, values: Mapping[str, Any]) -> None:
         """Takes one record: feature -> values."""
         if not self.applies or not self.columns.keys() <= values.keys():
+            return
+        if self.generated and values["user"][0].startswith(GENERATED_USER.encode()):
             return
         if split not in self.splits:
             self.splits.append(split)

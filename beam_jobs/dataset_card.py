@@ -27,7 +27,7 @@ def card(spec: DatasetSpec) -> dict[str, Any]:
     Returns:
         `path`, `format_version`, `users`, `items`, `interactions`, `catalog`, `density`, `parts` (view -> split ->
         records, bytes, shards), `lengths` (view -> split -> quantiles and histogram of histories), `popularity`,
-        `split`, `rejects`, `dropped`, `features`, `options`.
+        `split`, `generated`, `rejects`, `dropped`, `features`, `options`.
     """
     return {
         "path": str(spec.directory),
@@ -41,6 +41,7 @@ def card(spec: DatasetSpec) -> dict[str, Any]:
         "lengths": _lengths(spec),
         "popularity": popularity(np.asarray(spec.item_counts, np.int64)),
         "split": dataclasses.asdict(spec.split),
+        "generated": spec.generated and dataclasses.asdict(spec.generated),
         "rejects": dict(spec.rejects),
         "dropped": dict(spec.dropped),
         "features": {

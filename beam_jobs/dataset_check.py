@@ -19,8 +19,7 @@ from beam_jobs.dataset_rows import parts
 from beam_jobs.example_message import decode
 from beam_jobs.record_reader import read_records
 from beam_jobs.split_check import SplitCheck
-from beam_jobs.tfrecord import DIGEST_BYTES
-from tfrec_zoo.dataset_spec import FIRST_ITEM_ID, OOV, DatasetSpec, FeatureSpec, FileSpec
+from tfrec_zoo.dataset_spec import DIGEST_BYTES, FIRST_ITEM_ID, OOV, DatasetSpec, FeatureSpec, FileSpec
 from tfrec_zoo.errors import DataError
 
 MOST_FAULTS = 20

@@ -38,6 +38,10 @@ def _card(console: Console, card: Mapping[str, Any]) -> None:
     )
     details = "".join(f", {name} {value}" for name, value in card["split"]["details"].items())
     console.print(f"split {card['split']['protocol']}{details}, hash {card['split']['hash']}")
+    if card["generated"]:
+        counts = ", ".join(f"{count:,} of {view}" for view, count in card["generated"]["records"].items())
+        beside = "beside the real ones" if card["generated"]["real"] else "and no real ones"
+        console.print(f"train records written by {card['generated']['model']}: {counts}, {beside}")
     for name, what in (("rejects", "rejected rows"), ("dropped", "rows dropped by filters")):
         counts = ", ".join(f"{count:,} {reason}" for reason, count in card[name].items())
         console.print(f"{what}: {counts or 'none'}")

@@ -28,9 +28,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from beam_jobs.shards import Shard
-from beam_jobs.tfrecord import DIGEST_BYTES
 from beam_jobs.views import VIEWS
-from tfrec_zoo.dataset_spec import MANIFEST, DatasetSpec, FileSpec
+from tfrec_zoo.dataset_spec import DIGEST_BYTES, MANIFEST, DatasetSpec, FileSpec, shard_path
 from tfrec_zoo.errors import DataError
 
 REJECTS = "rejects"
@@ -94,7 +93,6 @@ def publish(
         The spec as it was written.
     """
     digest = _digest(shards, vocabularies)
-    suffix = ".tfrecord.gz" if spec.options["compression"] == "gzip" else ".tfrecord"
     files = []
     groups: dict[tuple[str, str], list[Shard]] = {}
     for shard in sorted(shards, key=lambda shard: shard.number):
@@ -103,7 +101,7 @@ def publish(
         (output / view).mkdir(exist_ok=True)
         # Empty shards were not written; the others are numbered without gaps.
         for number, shard in enumerate(group):
-            name = f"{view}/{split}-{number:05d}-of-{len(group):05d}-{digest}{suffix}"
+            name = shard_path(view, split, number, len(group), digest, spec.options["compression"])
             Path(shard.path).replace(output / name)
             files.append(FileSpec(name, view, split, shard.records, shard.bytes, shard.digest))
     keep = {file.path for file in files}

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO, NamedTuple
 import apache_beam as beam
 
 from beam_jobs.lookups import Lookups
-from beam_jobs.tfrecord import DIGEST_BYTES, frame
+from beam_jobs.tfrecord import frame
 from beam_jobs.views.view import RecordSet, View
+from tfrec_zoo.dataset_spec import DIGEST_BYTES
 
 BATCH_RECORDS = 4096
 

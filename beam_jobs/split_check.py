@@ -33,7 +33,10 @@ class SplitCheck:
         self.rows = {"user", "item", "time"} <= features.keys()
         # Then the history of a user's valid record is just what train holds of the user.
         self.same_history = (
-            spec.split.protocol == "leave-one-out" and view == "sequences" and not _has_windows(spec.options)
+            spec.split.protocol == "leave-one-out"
+            and view == "sequences"
+            and not _has_windows(spec.options)
+            and (spec.generated is None or spec.generated.real)
         )
         self.users: dict[str, array[int]] = defaultdict(lambda: array("q"))
         self.events: dict[str, array[int]] = defaultdict(lambda: array("q"))

@@ -11,9 +11,6 @@ import pyarrow.compute as pc
 
 from beam_jobs.encode import binary_array
 
-DIGEST_BYTES = 16
-"""Of the BLAKE2b digest of a file's record checksums, which dataset.json keeps."""
-
 
 def frame(records: pa.LargeBinaryArray) -> tuple[pa.Buffer, np.ndarray]:
     """Frames serialised records.

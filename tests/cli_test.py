@@ -11,7 +11,7 @@ import pytest
 from tfrec_zoo.cli import main
 
 COMMANDS = ("demo", "synth", "movielens", "prepare", "models", "train", "evaluate", "compare", "export", "serve")
-COMMANDS += ("query", "bench", "finetune")
+COMMANDS += ("query", "bench", "finetune", "augment")
 
 
 def tfrec(*arguments: object, timeout: float = 900) -> subprocess.CompletedProcess[str]:

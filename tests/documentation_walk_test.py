@@ -30,6 +30,7 @@ BEFORE = {
     ),
     "docs/peterrec.md": ("tfrec synth --domains 2 --output log.csv --users 150 --items 40",),
     "docs/seqgan.md": (DATA,),
+    "docs/augmentation.md": (),
 }
 """What each page takes for granted: what pages before it made, and smaller logs than it writes."""
 LEFT_OUT = (

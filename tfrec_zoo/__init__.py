@@ -13,6 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfrec_zoo.augmentation.augment import augment
+    from tfrec_zoo.augmentation.fake_histories import AugmentationOptions
     from tfrec_zoo.data.interactions import training_batches as interaction_batches
     from tfrec_zoo.data.interactions import training_rows as interaction_rows
     from tfrec_zoo.data.sequences import evaluation_batches, training_batches, training_records
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from tfrec_zoo.training.train import train
 
 _MODULES = {
+    "AugmentationOptions": "augmentation.fake_histories",
     "Bert4Rec": "models.bert4rec",
     "CatalogueEvaluator": "evaluation.catalogue_matching",
     "ConfigError": "errors",
@@ -76,6 +79,7 @@ _MODULES = {
     "SeqGAN": "models.seqgan",
     "TfrecError": "errors",
     "TrainingError": "errors",
+    "augment": "augmentation.augment",
     "compare_runs": "evaluation.comparison",
     "evaluate_run": "evaluation.report",
     "evaluation_batches": "data.sequences",
@@ -94,6 +98,7 @@ __all__ = [
     "DIN",
     "DSSM",
     "NCF",
+    "AugmentationOptions",
     "Bert4Rec",
     "CatalogueEvaluator",
     "ConfigError",
@@ -117,6 +122,7 @@ __all__ = [
     "SeqGAN",
     "TfrecError",
     "TrainingError",
+    "augment",
     "compare_runs",
     "evaluate_run",
     "evaluation_batches",

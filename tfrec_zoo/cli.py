@@ -94,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("launch", _launch, "train in several processes of this machine that form a cluster", arguments.launch)
     add("evaluate", _evaluate, "rank held-out items over the whole catalogue, beside baselines", arguments.evaluate)
     add("compare", _compare, "compare two runs user by user", arguments.compare)
+    add("augment", _augment, "write a dataset of fake histories with a trained generator", arguments.augment)
     add("export", _export, "write a SavedModel version, checked by the gate", arguments.export)
     add("embed-items", _embed_items, "run an exported item tower over a catalogue (Beam)", embed_options.add_arguments)
     add("serve", _serve, "serve SavedModels over TensorFlow Serving's gRPC API", server_options.add_arguments)
@@ -293,6 +294,40 @@ def _compare(args: argparse.Namespace) -> int:
     )
     if args.json != "-":
         print_comparison(result)
+    _write_json(result, args.json)
+    return 0
+
+
+def _augment(args: argparse.Namespace) -> int:
+    _quiet_tensorflow(args)
+    from tfrec_zoo.augmentation.augment import augment
+    from tfrec_zoo.augmentation.fake_histories import AugmentationOptions
+
+    result = augment(
+        args.run,
+        args.data,
+        args.output,
+        gaps=args.gaps,
+        keep_real=args.keep_real,
+        options=AugmentationOptions(
+            share=args.share,
+            prefix=args.prefix,
+            length=args.length,
+            gap_share=args.gap_share,
+            temperature=args.temperature,
+            top_p=args.top_p,
+            no_repeats=args.no_repeats,
+            seed=args.seed,
+        ),
+        quiet=args.quiet,
+    )
+    if args.json != "-":
+        print(
+            "{output}  {histories:,} fake histories with {made_items:,} items of {model}, {rows:,} rows  distinct-2 "
+            "{distinct_2:.3f} (real {real_distinct_2:.3f})  entropy {entropy:.2f} (real {real_entropy:.2f})".format_map(
+                result
+            )
+        )
     _write_json(result, args.json)
     return 0
 

@@ -201,6 +201,43 @@ def compare(parser: argparse.ArgumentParser) -> None:
     json(parser)
 
 
+def augment(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `tfrec augment`."""
+    parser.add_argument("--run", required=True, metavar="RUN", help="run directory of a generator, such as seqgan")
+    parser.add_argument("--data", required=True, metavar="DATA", help="the dataset directory that it was trained on")
+    parser.add_argument("--output", required=True, metavar="OUT", help="the new dataset directory")
+    parser.add_argument(
+        "--share", type=float, default=1.0, metavar="S", help="fake histories for each real one (default: %(default)g)"
+    )
+    parser.add_argument("--keep-real", action="store_true", help="keep the real train records beside the fake ones")
+    parser.add_argument(
+        "--prefix",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="share of a real history that a fake one begins with (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--length", type=int, metavar="N", help="items to write on it (default: as many as the real history has there)"
+    )
+    parser.add_argument(
+        "--gaps", metavar="RUN2", help="draw a share of the beginning anew with this run of peterrec or bert4rec"
+    )
+    parser.add_argument(
+        "--gap-share", type=float, default=0.3, metavar="S", help="with --gaps: that share (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, metavar="T", help="of the softmax (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--top-p", type=float, default=1.0, metavar="P", help="draw from this share of the probability (default: all)"
+    )
+    parser.add_argument("--no-repeats", action="store_true", help="write no item twice into a fake history")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    json(parser)
+
+
 def export(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `tfrec export`."""
     run(parser)
@@ -235,7 +272,7 @@ def bench(parser: argparse.ArgumentParser) -> None:
         "--quick",
         action="store_true",
         default=None,
-        help="ctr, transfer, seqgan-oracle: one seed, nothing tuned, little training",
+        help="augment, ctr, transfer, seqgan-oracle: one seed, nothing tuned, little training",
     )
     parser.add_argument("--oracle", metavar="FILE.npz", help="seqgan-oracle: its weights (default: drawn)")
     parser.add_argument("--report", metavar="OUT.html", help="seqgan-oracle: also write a page with the curves")

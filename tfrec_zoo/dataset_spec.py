@@ -26,6 +26,27 @@ PAD, OOV, MASK, CLS = 0, 1, 2, 3
 FIRST_ITEM_ID = 4
 """Ids below this are reserved; line n (0-based) of vocab/item.txt is the item with id n + FIRST_ITEM_ID."""
 
+GENERATED_USER = "generated:"
+"""How the raw ids of users begin that a generator made up."""
+
+DIGEST_BYTES = 16
+"""Of `FileSpec.digest`."""
+
+
+def shard_path(view: str, name: str, number: int, count: int, digest: str, compression: str) -> str:
+    """Path of a shard relative to its dataset: `sequences/train-00000-of-00008-1f2e3d4c5b.tfrecord`.
+
+    Args:
+        view: Of which view.
+        name: Its split, or what else it is.
+        number: Which, from 0,
+        count: of how many.
+        digest: Of the content, so that a shard never replaces a different one that somebody reads.
+        compression: "none" or "gzip".
+    """
+    suffix = ".tfrecord.gz" if compression == "gzip" else ".tfrecord"
+    return f"{view}/{name}-{number:05d}-of-{count:05d}-{digest}{suffix}"
+
 
 @dataclasses.dataclass(frozen=True)
 class FeatureSpec:
@@ -103,6 +124,26 @@ class TargetSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class GeneratedSpec:
+    """The part of the train records that no user left: a generator wrote them (`tfrec augment`).
+
+    Their users' raw ids begin with `GENERATED_USER`. Everything else, vocabularies, counts, means, valid and test, is
+    that of the real log.
+
+    Attributes:
+        model: Name of the generator in the zoo.
+        real: Whether the real train records are there too.
+        records: View -> generated train records.
+        options: Of `tfrec augment`, enough to run it again.
+    """
+
+    model: str
+    real: bool
+    records: Mapping[str, int]
+    options: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class DatasetSpec:
     """Everything a reader may know of a dataset without opening a shard.
 
@@ -116,6 +157,7 @@ class DatasetSpec:
         dropped: Filter -> number of accepted rows that it dropped before the split.
         options: The job's options, enough to run it again.
         target: The target domain, if there is one.
+        generated: What of the train records is generated; None: nothing.
         format_version: Layout of the directory; readers refuse any other than `FORMAT_VERSION`.
         directory: Where the dataset lies; not part of dataset.json.
     """
@@ -131,6 +173,7 @@ class DatasetSpec:
     options: Mapping[str, Any]
     dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
     target: TargetSpec | None = None
+    generated: GeneratedSpec | None = None
     format_version: int = FORMAT_VERSION
     directory: Path = dataclasses.field(default=Path(), compare=False)
 
@@ -245,11 +288,13 @@ class DatasetSpec:
         target = content.get("target")
         if target is not None:
             target = TargetSpec(**{**target, "split": SplitSpec(**target["split"])})
+        generated = content.get("generated")
         return cls(
             **{
                 **content,
                 "features": features,
                 "target": target,
+                "generated": generated and GeneratedSpec(**generated),
                 "split": SplitSpec(**content["split"]),
                 "files": tuple(FileSpec(**file) for file in content["files"]),
                 "directory": directory,

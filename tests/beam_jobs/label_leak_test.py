@@ -11,11 +11,10 @@ import tensorflow as tf
 
 from beam_jobs.dataset_check import verify
 from beam_jobs.record_reader import read_records
-from beam_jobs.tfrecord import DIGEST_BYTES
 from tests.beam_jobs.conftest import run
 from tests.beam_jobs.interactions_splits_test import HEADER, log, text
 from tests.beam_jobs.interactions_test import rows
-from tfrec_zoo.dataset_spec import DatasetSpec
+from tfrec_zoo.dataset_spec import DIGEST_BYTES, DatasetSpec
 
 OPTIONS = {"views": ("interactions", "items"), "label": "rating > 3", "drop": "rating == 3", "partitions": 2}
 HELD_OUT = ("valid", "test")

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from tfrec_zoo.metrics.binary import ResampledAUC, calibration_error, group_auc, log_losses, probabilities, summarize
+from tfrec_zoo.metrics.binary import (
+    ResampledAUC,
+    calibration_error,
+    decisions,
+    group_auc,
+    log_losses,
+    probabilities,
+    summarize,
+)
 from tfrec_zoo.metrics.bootstrap import statistics
 from tfrec_zoo.metrics.classification import auc
 
@@ -48,3 +56,12 @@ def test_statistics_of_resamples_are_seeded_and_paired():
     np.testing.assert_array_equal(drawn, again)
     assert (drawn[:, 0] == 5).all()
     assert len(np.unique(drawn[:, 1])) > 5
+
+
+def test_decisions_at_one_half() -> None:
+    logits, labels = np.array([2.0, 0.0, -1.0, 3.0, -2.0]), np.array([True, False, True, True, False])
+    assert decisions(logits, labels) == pytest.approx(
+        {"accuracy": 3 / 5, "precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3}
+    )
+    nothing = decisions(np.full(3, -1.0), np.array([True, False, False]))
+    assert nothing == pytest.approx({"accuracy": 2 / 3, "precision": 0.0, "recall": 0.0, "f1": 0.0})

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from tfrec_zoo.metrics.generation import distinct, entropy
+from tfrec_zoo.metrics.generation import distinct, entropy, has_collapsed
 
 
 def test_hand_computed() -> None:
@@ -14,3 +14,9 @@ def test_hand_computed() -> None:
     empty = np.zeros((0, 4), int)
     assert float(distinct(empty)) == float(entropy(empty)) == 0
     assert float(entropy(np.array([[1, 2], [3, 4]]))) == pytest.approx(math.log(4))
+
+
+def test_a_collapse_is_half_of_the_pairs_or_a_nat() -> None:
+    assert not has_collapsed(0.5, 0.9, 3.0, 3.5)
+    assert has_collapsed(0.4, 0.9, 3.0, 3.5)
+    assert has_collapsed(0.9, 0.9, 2.0, 3.5)

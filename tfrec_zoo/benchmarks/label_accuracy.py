@@ -21,7 +21,7 @@ from tfrec_zoo.errors import DataError
 from tfrec_zoo.evaluation.pointwise import PointwiseEvaluation, PointwiseEvaluator
 from tfrec_zoo.evaluation.pointwise_baselines import baselines
 from tfrec_zoo.metrics.binary import ResampledAUC
-from tfrec_zoo.metrics.bootstrap import statistics
+from tfrec_zoo.metrics.bootstrap import RESAMPLES, statistics
 from tfrec_zoo.models.feature_recommender import FeatureRecommender
 from tfrec_zoo.runs.run_directory import RunDirectory
 from tfrec_zoo.training.train import train
@@ -128,13 +128,18 @@ class _Bench:
 
 
 def auc_difference(
-    first: Sequence[PointwiseEvaluation], second: Sequence[PointwiseEvaluation], seed: int = 0
+    first: Sequence[PointwiseEvaluation],
+    second: Sequence[PointwiseEvaluation],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[float, float, float]:
     """AUC of one scorer minus that of another, mean over their seeds, with its 95% interval by a paired bootstrap.
 
     Args:
         first: Evaluations of the one, one a seed of training.
         second: Of the other, on the same rows.
+        resamples: Draws of users.
         seed: Of the draws of users.
     """
     sides = [[ResampledAUC(each.logits, each.labels, each.users) for each in side] for side in (first, second)]
@@ -144,7 +149,7 @@ def auc_difference(
         return np.array([np.mean(of_first) - np.mean(of_second)])
 
     users = int(first[0].users.max()) + 1
-    low, high = np.nanquantile(statistics(difference, users, seed=seed), [0.025, 0.975])
+    low, high = np.nanquantile(statistics(difference, users, resamples=resamples, seed=seed), [0.025, 0.975])
     return float(difference(np.ones(users, np.int64))[0]), float(low), float(high)
 
 

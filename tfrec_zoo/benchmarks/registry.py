@@ -13,6 +13,7 @@ from typing import Any
 from tfrec_zoo.errors import ConfigError
 
 BENCHMARKS = {
+    "augment": "tfrec_zoo.benchmarks.augmentation_gain",
     "catalogue": "tfrec_zoo.benchmarks.catalogue_cost",
     "ctr": "tfrec_zoo.benchmarks.label_accuracy",
     "encode": "tfrec_zoo.benchmarks.encoding_cost",

@@ -1,4 +1,4 @@
-"""Metrics of a label that is 0 or 1: AUC, AUC within users, log-loss, calibration; and AUC's interval by user."""
+"""Metrics of a label that is 0 or 1: AUC, within users too, log-loss, calibration, decisions; AUC's interval."""
 
 from __future__ import annotations
 
@@ -23,6 +23,26 @@ def summarize(logits: np.ndarray, labels: np.ndarray, users: np.ndarray) -> dict
         "logloss": float(log_losses(logits, labels).mean()),
         "calibration": float(probabilities(logits).mean() / labels.mean()) if labels.any() else float("nan"),
         "ece": calibration_error(logits, labels),
+    }
+
+
+def decisions(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Accuracy, precision, recall and F1 where a probability of one half or more counts as a 1.
+
+    Args:
+        logits: float (rows,).
+        labels: bool (rows,).
+
+    Returns:
+        "accuracy", "precision", "recall", "f1"; the latter three are 0 where no row is rightly called a 1.
+    """
+    called = logits >= 0
+    right = int((called & labels).sum())
+    return {
+        "accuracy": float((called == labels).mean()),
+        "precision": right / max(1, int(called.sum())),
+        "recall": right / max(1, int(labels.sum())),
+        "f1": 2 * right / max(1, int(called.sum()) + int(labels.sum())),
     }
 
 

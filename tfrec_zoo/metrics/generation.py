@@ -2,6 +2,14 @@
 
 import tensorflow as tf
 
+_FEWER, _LOST_NATS = 0.5, 1.0
+"""A generator has collapsed below this share of the real sequences' distinct-2, or so far below their entropy."""
+
+
+def has_collapsed(distinct_2: float, real_distinct_2: float, entropy: float, real_entropy: float) -> bool:
+    """Whether what was generated is so much less varied than what is real that the generator has collapsed."""
+    return distinct_2 < _FEWER * real_distinct_2 or real_entropy - entropy > _LOST_NATS
+
 
 def distinct(sequences: tf.Tensor, n: int = 2) -> tf.Tensor:
     """Share of different ones among all n-grams.

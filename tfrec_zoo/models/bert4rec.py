@@ -53,6 +53,10 @@ class Bert4Rec(TransformerRecommender):
     causal = False
 
     @property
+    def fills_gaps(self) -> bool:
+        return True
+
+    @property
     def history_length(self) -> int:
         return self.config.max_length
 

@@ -76,6 +76,10 @@ class PeterRec(SequenceRecommender):
         )
 
     @property
+    def fills_gaps(self) -> bool:
+        return not self.config.causal
+
+    @property
     def history_length(self) -> int:
         return self.config.max_length + 1 if self.config.causal else self.config.max_length
 

@@ -104,6 +104,11 @@ class Recommender(keras.Model):
         """Makes the variables of its optimizers; a step that replicas run cannot make any."""
         self.optimizer.build(self.optimized_variables)
 
+    @property
+    def fills_gaps(self) -> bool:
+        """Whether `call` names the items behind MASK, wherever in a history, by what stands on both sides."""
+        return False
+
     def warnings(self) -> list[str]:
         """What went wrong in the epoch's training though its loss is finite, a line each."""
         return []

@@ -99,9 +99,6 @@ class SeqGANConfig(GameConfig):
 _HEALTH = ("discriminator_accuracy", "written_distinct_2", "real_distinct_2", "written_entropy", "real_entropy")
 """What is followed over an epoch of the game."""
 
-_COLLAPSED, _LOST_NATS = 0.5, 1.0
-"""A generator has collapsed below this share of the real sequences' distinct-2, or so far below their entropy."""
-
 _SATURATED = 0.98
 """Accuracy of a discriminator that has nothing left to say."""
 
@@ -334,12 +331,12 @@ class SeqGAN(AdversarialRecommender):
             return []
         found, figures = [], {name: float(metric.result()) for name, metric in self._health.items()}
         distinct, real_distinct = figures["written_distinct_2"], figures["real_distinct_2"]
-        lost = figures["real_entropy"] - figures["written_entropy"]
-        if distinct < _COLLAPSED * real_distinct or lost > _LOST_NATS:
+        entropy, real_entropy = figures["written_entropy"], figures["real_entropy"]
+        if generation.has_collapsed(distinct, real_distinct, entropy, real_entropy):
             found.append(
                 f"mode collapse: {distinct:.1%} of the pairs that the generator writes differ, of the real ones "
-                f"{real_distinct:.1%}; the entropy of its items is {lost:.2f} nats below theirs. Lower "
-                "network.adversarial_weight."
+                f"{real_distinct:.1%}; the entropy of its items is {real_entropy - entropy:.2f} nats below theirs. "
+                "Lower network.adversarial_weight."
             )
         if figures["discriminator_accuracy"] > _SATURATED:
             found.append(
