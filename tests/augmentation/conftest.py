@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.conftest import prepare_rated
 from tests.models.seqgan_test import SMALL as SMALL_SEQGAN
+from tests.rated_log import prepare_rated
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.training.train import train
 
