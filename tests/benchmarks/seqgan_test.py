@@ -71,8 +71,9 @@ def test_a_row_for_every_arm_and_the_page(tmp_path: Path) -> None:
     rows = seqgan_oracle.run(oracle=tmp_path / "oracle.npz", report=page, quick=True, epochs=2, rounds=1)
     arms = [row["arm"] for row in rows]
     assert arms[0] == "random"
-    assert arms[-3:] == ["constant reward", "SeqGAN", "SeqGAN, baseline"]
-    assert [f"temperature {value}" in arms for value in seqgan_oracle.TEMPERATURES] == [True] * 5
+    assert arms[-4:] == ["constant reward", "SeqGAN", "SeqGAN, baseline", "SeqGAN, likelihood ratio"]
+    for name in ("temperature", "best epoch, temperature"):
+        assert [f"{name} {value}" in arms for value in seqgan_oracle.TEMPERATURES] == [True] * 5
     assert rows[1]["NLL_test"] < rows[0]["NLL_test"]
     assert page.read_text().count('<svg class="chart"') == 4
 

@@ -38,7 +38,7 @@ class Language:
     def __init__(self, generator: LSTMGenerator, length: int = LENGTH) -> None:
         self.generator, self.length = generator, length
         self._write_part = tf.function(self._write)
-        self._nll_part = tf.function(self._nll, reduce_retracing=True)
+        self._nll_part = tf.function(self.nlls_in_graph, reduce_retracing=True)
 
     def write(self, count: int, seed: int, temperature: float = 1.0) -> np.ndarray:
         """Draws sequences.
@@ -64,15 +64,16 @@ class Language:
         each = [self._nll_part(sequences[part : part + _READ_AT_ONCE], temperature) for part in parts]
         return np.concatenate(each).astype(np.float64)
 
+    def nlls_in_graph(self, sequences: tf.Tensor, temperature: float = 1.0) -> tf.Tensor:
+        """As `nlls`, of one batch, part of whatever graph is being built: float32 (n,)."""
+        logits = self.generator.logits(after_start(sequences)[:, :-1]) / temperature
+        return tf.reduce_mean(negative_log_likelihood(logits, sequences), axis=1)
+
     def _write(self, seed: tf.Tensor, temperature: float) -> tf.Tensor:
         rows = _WRITTEN_AT_ONCE
         state = self.generator.state_after(tf.zeros((rows, 0), tf.int32))
         uniforms = tf.random.stateless_uniform((self.length, rows), seed)
         return self.generator.generate(tf.fill((rows,), START), state, uniforms, temperature)
-
-    def _nll(self, sequences: tf.Tensor, temperature: float) -> tf.Tensor:
-        logits = self.generator.logits(after_start(sequences)[:, :-1]) / temperature
-        return tf.reduce_mean(negative_log_likelihood(logits, sequences), axis=1)
 
 
 def after_start(sequences: np.ndarray | tf.Tensor) -> tf.Tensor:

@@ -2,9 +2,10 @@
 
 An oracle writes the data, so two figures are known: NLL_oracle, of what a generator writes under the oracle (quality),
 and NLL_test, of the oracle's held-out sequences under the generator (it falls where variety is lost). Either alone can
-be won cheaply: a temperature below 1 trades the second for the first. So every arm stands beside the frontier that
-temperatures of the likelihood's generator draw, at equal NLL_test, and beside a policy gradient whose reward is
-constant, which needs no discriminator.
+be won cheaply: a temperature below 1 trades the second for the first. So every arm stands beside the frontiers that
+temperatures of the likelihood's generator draw, at equal NLL_test: of the epoch that all arms start from, and of the
+best one. And beside a policy gradient whose reward is constant, which needs no discriminator. Both figures miss one
+thing, a generator that falls into a loop which real beginnings never lead to: what it writes must stay varied too.
 
 Yu et al., SeqGAN, AAAI 2017, section 4; Caccia et al., Language GANs Falling Short, ICLR 2020.
 """
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrec_zoo.benchmarks.likelihood_ratio import LikelihoodRatio
 from tfrec_zoo.benchmarks.oracle_language import Language, draw_oracle, read_oracle
 from tfrec_zoo.benchmarks.progress import told
 from tfrec_zoo.benchmarks.seqgan_page import write_page
@@ -29,8 +31,9 @@ from tfrec_zoo.metrics import generation
 from tfrec_zoo.metrics.classification import auc
 
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6)
+BASE_FRONTIER, BEST_FRONTIER = "temperature at equal NLL_test", "best epoch's temperature at equal NLL_test"
 BUDGET = 0.5
-"""Nats of held-out NLL that an arm may lose; the last measured round within is the one that counts."""
+"""Nats of held-out NLL that an arm may lose; the last measured round within, and before any collapse, counts."""
 
 _TRAIN, _HELD_OUT, _CURVE = 10_000, 9_984, 2_048
 _ROUNDS_BETWEEN_MEASURES = 5
@@ -41,10 +44,36 @@ _JUDGE_RATE = 1e-3
 _QUICK = dataclasses.replace(_ROUNDS, count=3, sequences=640, pretraining_sequences=640)
 
 JUDGED = ("AUC seen", "AUC held out", "verdict and NLL_oracle")
-"""Of the discriminator before the first round: how well it tells training and held-out sequences from written ones, and
+"""Of the judge before the first round: how well it tells training and held-out sequences from written ones, and
 the correlation of its verdicts on written ones with their NLL_oracle, which is negative where it knows quality."""
 
-CONTROL, SEQGAN, WITH_BASELINE = "constant reward", "SeqGAN", "SeqGAN, baseline"
+CONSTANT, DISCRIMINATOR, RATIO = "constant", "discriminator", "likelihood ratio"
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A way to improve on likelihood.
+
+    Attributes:
+        name: In the table.
+        judge: Who rewards.
+        baseline: Whether rewards are taken above the mean of the batch's other rows.
+        samples: Completions of a prefix.
+    """
+
+    name: str
+    judge: str
+    baseline: bool = False
+    samples: int = 16
+
+
+ARMS = (
+    Arm("constant reward", CONSTANT),
+    Arm("SeqGAN", DISCRIMINATOR),
+    Arm("SeqGAN, baseline", DISCRIMINATOR, baseline=True),
+    # Its verdict takes two softmaxes over the vocabulary for every item of every completion.
+    Arm("SeqGAN, likelihood ratio", RATIO, baseline=True, samples=4),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +117,8 @@ def run(
         quick: One seed, 5 epochs, 3 rounds.
 
     Returns:
-        One row an arm and seed: round or epoch, NLL_oracle, NLL_test, what the temperature frontier has at the same
-        NLL_test (None outside of it), variety, what the discriminator knew before the first round, seconds.
+        One row an arm and seed: round or epoch, NLL_oracle, NLL_test, what the two temperature frontiers have at the
+        same NLL_test (None outside of them), variety, what the judge knew before the first round, seconds.
 
     Raises:
         ConfigError: `data` is given, or there are no epochs.
@@ -110,7 +139,7 @@ def run(
     rows = [row for experiment in experiments for row in experiment.rows]
     if report is not None:
         first = experiments[0]
-        write_page(Path(report), rows, first.likelihood, first.frontier, first.curves)
+        write_page(Path(report), rows, first.likelihood, first.frontiers, first.curves)
     return rows
 
 
@@ -131,70 +160,85 @@ class Experiment:
         self._valid = oracle.write(_CURVE, seed=3)
         self.rows: list[dict[str, Any]] = []
         self.likelihood: list[Point] = []
-        self.frontier: list[Point] = []
+        self.frontiers: dict[str, list[Point]] = {BASE_FRONTIER: [], BEST_FRONTIER: []}
         self.curves: dict[str, list[Point]] = {}
 
     def run(self) -> None:
         """Trains and measures; fills `rows` and the curves."""
-        base = self._by_likelihood()
-        self._arm(CONTROL, base, baseline=False)
-        for name, baseline in ((SEQGAN, False), (WITH_BASELINE, True)):
-            self._arm(name, base, baseline)
+        base, best = self._by_likelihood()
+        for arm in ARMS:
+            self._arm(arm, base, best)
 
-    def _by_likelihood(self) -> SeqGANSchedule:
-        """Random, the epochs of the likelihood and the temperatures; the generator of the base epoch."""
+    def _by_likelihood(self) -> tuple[SeqGANSchedule, SeqGANSchedule]:
+        """Random, the epochs of the likelihood and the temperatures; the generators of the base and the best epoch."""
         start = time.perf_counter()
-        schedule = self._schedule()
+        schedule, base, best = self._schedule(), self._schedule(), self._schedule()
         self._add("random", self._measure(schedule, 0), start)
-        base_epoch = min(_BASE_EPOCH, self._epochs)
+        base_epoch, best_epoch = min(_BASE_EPOCH, self._epochs), 0
         for epoch in range(1, self._epochs + 1):
             schedule.likelihood_epoch(self._train)
-            point = self._measure(schedule, epoch, self._test if epoch in (5, base_epoch) else self._valid)
+            point = self._measure(schedule, epoch, self._valid)
+            if not best_epoch or point.nll_test < self.likelihood[best_epoch - 1].nll_test:
+                best_epoch = epoch
+                best.begin_rounds(schedule)
             self.likelihood.append(point)
             if epoch in (5, base_epoch):
-                self._add(f"likelihood, epoch {epoch}", point, start)
+                self._add(f"likelihood, epoch {epoch}", self._measure(schedule, epoch), start)
             if epoch == base_epoch:
-                base = self._schedule()
                 base.begin_rounds(schedule)
-        best = min(self.likelihood, key=lambda point: point.nll_test)
-        self._add("likelihood, best NLL_test", best, start)
+        self._add("likelihood, best epoch", self._measure(best, best_epoch), start)
         self._add("likelihood, last epoch", self._measure(schedule, self._epochs), start)
-        for temperature in TEMPERATURES:
-            point = self._measure(base, base_epoch, temperature=temperature)
-            self.frontier.append(point)
-            self._add(f"temperature {temperature}", point, start)
-        return base
+        for name, frontier, epoch, own in (
+            ("temperature", BASE_FRONTIER, base_epoch, base),
+            ("best epoch, temperature", BEST_FRONTIER, best_epoch, best),
+        ):
+            points = [self._measure(own, epoch, temperature=temperature) for temperature in TEMPERATURES]
+            self.frontiers[frontier] = points
+            for temperature, point in zip(TEMPERATURES, points, strict=True):
+                self._add(f"{name} {temperature}", point, start)
+        return base, best
 
-    def _arm(self, name: str, base: SeqGANSchedule, baseline: bool) -> None:
+    def _arm(self, arm: Arm, base: SeqGANSchedule, best: SeqGANSchedule) -> None:
         start, rounds = time.perf_counter(), self._rounds
-        schedule = self._schedule(baseline)
+        schedule = self._schedule(baseline=arm.baseline, samples=arm.samples)
         schedule.begin_rounds(base)
-        constant = name == CONTROL
         judged: dict[str, float] = {}
-        if not constant:
+        if arm.judge == CONSTANT:
+            schedule.judged_by(None)
+        elif arm.judge == RATIO:
+            schedule.judged_by(LikelihoodRatio(best.language, schedule.language))
+        else:
             schedule.discriminate(self._train, rounds.pretraining_sets, rounds.pretraining_sequences, rounds.epochs)
+        if arm.judge != CONSTANT:
             judged = self._judgement(schedule)
         curve = [self._measure(schedule, 0, self._valid)]
         chosen, kept = 0, schedule.model.get_weights()
         for number in range(1, rounds.count + 1):
-            schedule.improve_policy(rounds.policy_steps, constant)
-            if not constant:
+            schedule.improve_policy(rounds.policy_steps)
+            if arm.judge == DISCRIMINATOR:
                 schedule.discriminate(self._train, rounds.sets, rounds.sequences, rounds.epochs)
             if number % _ROUNDS_BETWEEN_MEASURES and number != rounds.count:
                 continue
             curve.append(self._measure(schedule, number, self._valid))
+            if self._has_collapsed(curve[-1]):
+                told(f"seed {self._seed}: {arm.name} collapsed by round {number}")
+                break
             if curve[-1].nll_test <= curve[0].nll_test + BUDGET:
                 chosen, kept = number, schedule.model.get_weights()
         schedule.model.set_weights(kept)
-        self.curves[name] = curve
-        self._add(name, self._measure(schedule, chosen), start, judged)
+        self.curves[arm.name] = curve
+        self._add(arm.name, self._measure(schedule, chosen), start, judged)
 
-    def _schedule(self, baseline: bool = False) -> SeqGANSchedule:
+    def _has_collapsed(self, point: Point) -> bool:
+        real, real_entropy = generation.distinct(self._valid), generation.entropy(self._valid)
+        return generation.has_collapsed(point.distinct, float(real), point.entropy, float(real_entropy))
+
+    def _schedule(self, **network: object) -> SeqGANSchedule:
         size = self._oracle.generator.catalog_size
-        return SeqGANSchedule(size, self._seed, baseline, discriminator_learning_rate=_JUDGE_RATE)
+        return SeqGANSchedule(size, self._seed, discriminator_learning_rate=_JUDGE_RATE, **network)
 
     def _judgement(self, schedule: SeqGANSchedule) -> dict[str, float]:
-        """What a discriminator can tell apart, and whether its verdict says anything of quality."""
+        """What a judge can tell apart, and whether its verdict says anything of quality."""
         written = schedule.language.write(_CURVE, seed=2_000_000 + self._seed)
         verdicts = schedule.verdicts(written)
 
@@ -224,7 +268,7 @@ class Experiment:
     def _add(self, arm: str, point: Point, start: float, judged: Mapping[str, float] | None = None) -> None:
         seconds = round(time.perf_counter() - start)
         told(f"seed {self._seed}: {arm}, NLL_oracle {point.nll_oracle:.3f}, NLL_test {point.nll_test:.3f}, {seconds} s")
-        frontier = frontier_at(self.frontier, point.nll_test)
+        at_equal = {name: frontier_at(points, point.nll_test) for name, points in self.frontiers.items()}
         self.rows.append(
             {
                 "arm": arm,
@@ -232,7 +276,7 @@ class Experiment:
                 "step": point.step,
                 "NLL_oracle": round(point.nll_oracle, 3),
                 "NLL_test": round(point.nll_test, 3),
-                "temperature at equal NLL_test": None if frontier is None else round(frontier, 3),
+                **{name: None if value is None else round(value, 3) for name, value in at_equal.items()},
                 "distinct-2": round(point.distinct, 3),
                 "entropy": round(point.entropy, 2),
                 **{name: round(judged[name], 3) if judged else None for name in JUDGED},

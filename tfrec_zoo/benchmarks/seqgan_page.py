@@ -20,7 +20,7 @@ def write_page(
     path: Path,
     rows: Sequence[Mapping[str, Any]],
     likelihood: Sequence[Point],
-    frontier: Sequence[Point],
+    frontiers: Mapping[str, Sequence[Point]],
     curves: Mapping[str, Sequence[Point]],
 ) -> None:
     """Writes the page, whole or not at all.
@@ -29,8 +29,8 @@ def write_page(
         path: The HTML file.
         rows: Of the table, with equal keys.
         likelihood: An epoch each, of one seed.
-        frontier: A temperature each.
-        curves: Arm -> a round each; at most three arms.
+        frontiers: Name -> a temperature each.
+        curves: Arm -> a round each; with the frontiers at most six.
 
     Raises:
         EvaluationError: It cannot be written.
@@ -58,7 +58,7 @@ def write_page(
             "NLL_test",
         ),
         _chart(
-            {"temperatures": sorted((each.nll_test, each.nll_oracle) for each in frontier)}
+            {name: sorted((each.nll_test, each.nll_oracle) for each in points) for name, points in frontiers.items()}
             | {arm: sorted((each.nll_test, each.nll_oracle) for each in curve) for arm, curve in curves.items()},
             "NLL_oracle by NLL_test: below the temperatures is better",
             "NLL_test",

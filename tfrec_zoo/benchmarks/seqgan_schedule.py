@@ -7,6 +7,8 @@ those of the authors' released code.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -16,6 +18,9 @@ from tfrec_zoo.benchmarks.oracle_language import START, Language, after_start
 from tfrec_zoo.losses.next_item import negative_log_likelihood
 from tfrec_zoo.models.seqgan import SeqGAN
 from tfrec_zoo.runs.run_config import PAPER, load_config
+
+Judge: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
+"""From sequences, int32 (n, length), to what each is worth, float32 (n,)."""
 
 BATCH = 64
 RATE, CLIP = 0.01, 5.0
@@ -51,13 +56,12 @@ class SeqGANSchedule:
     Args:
         vocabulary: Number of items.
         seed: Of weights, order and draws.
-        baseline: Whether rewards are taken above the mean of the batch's other rows.
-        network: Values over the preset "paper".
+        network: Values over those of the preset "paper" without a baseline.
     """
 
-    def __init__(self, vocabulary: int, seed: int, baseline: bool = False, **network: object) -> None:
+    def __init__(self, vocabulary: int, seed: int, **network: object) -> None:
         keras.utils.set_random_seed(seed)
-        values = load_config("seqgan", {"network": {"baseline": baseline, **network}}, preset=PAPER).network
+        values = load_config("seqgan", {"network": {"baseline": False, **network}}, preset=PAPER).network
         self.model = SeqGAN(vocabulary, values)
         draws = np.random.default_rng(seed)
         for weight in self.model.generator.weights:
@@ -68,9 +72,14 @@ class SeqGANSchedule:
         self._seed, self._draws = seed, 0
         self._order = np.random.default_rng(seed)
         self._likelihood_step = tf.function(self._on_likelihood)
-        self._policy_step = tf.function(self._on_policy)
         self._judge_step = tf.function(self.model.judge_step)
-        self._verdict = tf.function(self.model.discriminator.probability_of_real, reduce_retracing=True)
+        self.judged_by(self.model.discriminator.probability_of_real)
+
+    def judged_by(self, judge: Judge | None) -> None:
+        """Whose verdicts the generator is rewarded with: at first the discriminator's; None: every item is worth 1."""
+        self._judge = judge
+        self._verdict = tf.function(judge, reduce_retracing=True) if judge is not None else None
+        self._policy_step = tf.function(self._on_policy)
 
     def likelihood_epoch(self, sequences: np.ndarray) -> None:
         """One pass over real sequences, int32 (n, length)."""
@@ -113,22 +122,22 @@ class SeqGANSchedule:
         return float(np.mean(right)) if right else 0.0
 
     def verdicts(self, sequences: np.ndarray) -> np.ndarray:
-        """The discriminator's probabilities that sequences, int32 (n, length), are real: float32 (n,)."""
+        """Of the judge, on sequences, int32 (n, length): float32 (n,). A constant reward has none."""
+        assert self._verdict is not None
         return np.concatenate([self._verdict(part) for part in np.array_split(sequences, -(-len(sequences) // BATCH))])
 
-    def improve_policy(self, steps: int, constant_reward: bool = False) -> float:
+    def improve_policy(self, steps: int) -> float:
         """Steps of the policy gradient; the roll-out policy follows after each.
 
         Args:
             steps: How many.
-            constant_reward: Every item is worth 1, whatever the discriminator says: a control.
 
         Returns:
             The mean reward of the last step.
         """
         reward = tf.zeros(())
         for _ in range(steps):
-            reward = self._policy_step(tf.constant([self._seed, self._next_seed()]), constant_reward)
+            reward = self._policy_step(tf.constant([self._seed, self._next_seed()]))
         return float(reward)
 
     def _on_likelihood(self, sequences: tf.Tensor) -> None:
@@ -137,11 +146,11 @@ class SeqGANSchedule:
             loss = tf.reduce_mean(negative_log_likelihood(self.model.generator.logits(read), sequences))
         self.model.apply_gradients(self.model.optimizer, tape, loss, self.model.generator)
 
-    def _on_policy(self, seed: tf.Tensor, constant_reward: bool) -> tf.Tensor:
+    def _on_policy(self, seed: tf.Tensor) -> tf.Tensor:
         # What the generator writes after the first item; nothing real is compared.
         history = tf.fill((BATCH, self.model.history_length), START)
-        game = self.model.play(history, seed, judged=not constant_reward)
-        if constant_reward:
+        game = self.model.play(history, seed, judged=self._judge is not None, judge=self._judge)
+        if self._judge is None:
             game = dataclasses.replace(game, rewards=tf.ones_like(game.rewards))
         with tf.GradientTape() as tape:
             loss = self.model.policy_loss(game)

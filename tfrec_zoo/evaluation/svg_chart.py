@@ -9,7 +9,7 @@ from html import escape
 
 _WIDTH, _HEIGHT = 540, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 16, 12, 46
-_DASHES = ("", "7 4", "2 3", "9 3 2 3")
+_DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 3", "5 2 1 2 1 2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ def line_chart(
     """Draws curves with axes, ticks and a legend, told apart by colour and by dashes.
 
     Args:
-        lines: At most four, each with at least one finite point.
+        lines: At most six, each with at least one finite point.
         title: Read out in place of the picture.
         x_label: Of the x axis.
         y_label: Of the y axis.
@@ -43,7 +43,7 @@ def line_chart(
         percent: y ticks as percentages.
 
     Returns:
-        A `<figure>`: the SVG (class "chart"; curves have classes c0 to c3) and its legend.
+        A `<figure>`: the SVG (class "chart"; curves have classes c0 to c5) and its legend.
     """
     lines = [_finite(line) for line in lines]
     xs = [x for line in lines for x in line.x]

@@ -24,7 +24,7 @@ histories are written on once it is trained: continuations.py.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -251,13 +251,21 @@ class SeqGAN(AdversarialRecommender):
         self.rollout_policy.follow(self.generator)
         return self._track_loss(given, weight)
 
-    def play(self, history: tf.Tensor, seed: tf.Tensor, judged: tf.Tensor | bool = True) -> Game:
+    def play(
+        self,
+        history: tf.Tensor,
+        seed: tf.Tensor,
+        judged: tf.Tensor | bool = True,
+        judge: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> Game:
         """Lets the generator write and the roll-out policy and the discriminator judge; nothing is trained.
 
         Args:
             history: int32 (batch, n), right-aligned.
             seed: int32 (2,).
             judged: bool (); False leaves the rewards at 0 and saves the roll-outs.
+            judge: From sequences, int32 (n, max_length), to what each is worth, float32 (n,); default: the
+                discriminator's probability that they are real.
         """
         c = self.config
         history = latest(history, c.max_length + 1)
@@ -271,7 +279,7 @@ class SeqGAN(AdversarialRecommender):
 
         def score(item_ids: tf.Tensor, copies: int) -> tf.Tensor:
             sequences = tf.concat([tf.repeat(context[:, 1:], copies, axis=0), item_ids], axis=1)
-            return self.discriminator.probability_of_real(sequences)
+            return (judge or self.discriminator.probability_of_real)(sequences)
 
         def rewards() -> tf.Tensor:
             policy = self.rollout_policy
