@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from tfrec_zoo.benchmarks import seqgan_cost, seqgan_oracle
+from tfrec_zoo.benchmarks.likelihood_ratio import LikelihoodRatio
 from tfrec_zoo.benchmarks.oracle_language import draw_oracle, read_oracle
 from tfrec_zoo.benchmarks.registry import bench
-from tfrec_zoo.benchmarks.seqgan_oracle import Point, frontier_at
+from tfrec_zoo.benchmarks.seqgan_oracle import ARMS, Experiment, Point, frontier_at
+from tfrec_zoo.benchmarks.seqgan_schedule import Rounds
 from tfrec_zoo.errors import ConfigError, DataError
 
 
@@ -62,6 +64,33 @@ def test_the_frontier_is_linear_between_temperatures() -> None:
     frontier = [Point(0, 9.0, 8.0, 1.0, 1.0), Point(0, 8.0, 9.0, 1.0, 1.0)]
     assert frontier_at(frontier, 8.25) == pytest.approx(8.75)
     assert frontier_at(frontier, 9.5) is None
+
+
+def test_the_likelihood_ratio_tells_two_languages_apart() -> None:
+    real, written = draw_oracle(vocabulary=50), draw_oracle(seed=1, vocabulary=50)
+    judge = LikelihoodRatio(real, written)
+    for language, sign in ((real, 1), (written, -1)):
+        sequences = language.write(300, seed=0)
+        logits = judge(sequences).numpy()
+        np.testing.assert_allclose(logits, written.nlls(sequences) - real.nlls(sequences), atol=1e-4)
+        assert (np.sign(logits) == sign).mean() > 0.95
+
+
+@pytest.mark.parametrize(("collapses", "counted", "measured"), [(False, 2, 3), (True, 0, 2)])
+def test_no_round_counts_after_a_collapse(
+    collapses: bool, counted: int, measured: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seqgan_oracle, "_TRAIN", 640)
+    monkeypatch.setattr(seqgan_oracle, "_HELD_OUT", 256)
+    monkeypatch.setattr(seqgan_oracle, "_CURVE", 256)
+    monkeypatch.setattr(seqgan_oracle, "_ROUNDS_BETWEEN_MEASURES", 1)
+    monkeypatch.setattr(seqgan_oracle.generation, "has_collapsed", lambda *figures: collapses)
+    monkeypatch.setattr(seqgan_oracle, "ARMS", ARMS[:1])
+    experiment = Experiment(draw_oracle(vocabulary=30), seed=0, epochs=1, rounds=Rounds(count=2))
+    experiment.run()
+    assert experiment.rows[-1]["arm"] == "constant reward"
+    assert experiment.rows[-1]["step"] == counted
+    assert len(experiment.curves["constant reward"]) == measured
 
 
 @pytest.mark.slow
