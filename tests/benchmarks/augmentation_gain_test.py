@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from tests.augmentation.conftest import clicks  # noqa: F401
@@ -14,6 +15,9 @@ def test_a_row_for_every_predictor_and_arm(clicks: DatasetSpec) -> None:  # noqa
     assert sizes["both"] == sizes["real"] + sizes["fake"]
     for row in rows:
         assert bool(row["auc - real"]) is (row["trained on"] != "real")
+        if row["by seed"]:
+            mean = np.mean([float(difference) for difference in row["by seed"].split()])
+            assert float(row["auc - real"].split()[0]) == pytest.approx(mean, abs=2e-4)
         for metric in METRICS:
             mean, spread = map(float, row[metric].split(" ± "))
             assert spread >= 0

@@ -220,6 +220,8 @@ class Experiment:
             if number % _ROUNDS_BETWEEN_MEASURES and number != rounds.count:
                 continue
             curve.append(self._measure(schedule, number, self._valid))
+            figures = f"NLL_oracle {curve[-1].nll_oracle:.3f}, NLL_test {curve[-1].nll_test:.3f}"
+            told(f"seed {self._seed}: {arm.name}, round {number}, {figures}, entropy {curve[-1].entropy:.2f}")
             if self._has_collapsed(curve[-1]):
                 told(f"seed {self._seed}: {arm.name} collapsed by round {number}")
                 break
