@@ -94,7 +94,10 @@ def test_no_round_counts_after_a_collapse(
 
 
 @pytest.mark.slow
-def test_a_row_for_every_arm_and_the_page(tmp_path: Path) -> None:
+def test_a_row_for_every_arm_and_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seqgan_oracle, "_TRAIN", 1280)
+    monkeypatch.setattr(seqgan_oracle, "_HELD_OUT", 1024)
+    monkeypatch.setattr(seqgan_oracle, "_CURVE", 1024)
     oracle_file(tmp_path / "oracle.npz", tokens=60)
     page = tmp_path / "page.html"
     rows = seqgan_oracle.run(oracle=tmp_path / "oracle.npz", report=page, quick=True, epochs=2, rounds=1)
