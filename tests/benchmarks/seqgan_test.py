@@ -61,7 +61,7 @@ def test_what_is_no_oracle_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_frontier_is_linear_between_temperatures() -> None:
-    frontier = [Point(0, 9.0, 8.0, 1.0, 1.0), Point(0, 8.0, 9.0, 1.0, 1.0)]
+    frontier = [Point(0, 9.0, 8.0, 1.0, 1.0, 0.0, 9.0), Point(0, 8.0, 9.0, 1.0, 1.0, 0.0, 8.0)]
     assert frontier_at(frontier, 8.25) == pytest.approx(8.75)
     assert frontier_at(frontier, 9.5) is None
 

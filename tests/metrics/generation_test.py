@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from tfrec_zoo.metrics.generation import distinct, entropy, has_collapsed
+from tfrec_zoo.metrics.generation import distinct, entropy, has_collapsed, loops
 
 
 def test_hand_computed() -> None:
@@ -20,3 +20,9 @@ def test_a_collapse_is_half_of_the_pairs_or_a_nat() -> None:
     assert not has_collapsed(0.5, 0.9, 3.0, 3.5)
     assert has_collapsed(0.4, 0.9, 3.0, 3.5)
     assert has_collapsed(0.9, 0.9, 2.0, 3.5)
+
+
+def test_an_item_three_times_in_a_row_is_a_loop() -> None:
+    sequences = np.array([[1, 1, 1, 2], [1, 1, 2, 1], [2, 3, 3, 3], [1, 2, 1, 2]])
+    assert loops(sequences).numpy().tolist() == [True, False, True, False]
+    assert loops(sequences[:, :2]).numpy().tolist() == [False] * 4

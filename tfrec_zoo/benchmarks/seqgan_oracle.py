@@ -5,7 +5,8 @@ and NLL_test, of the oracle's held-out sequences under the generator (it falls w
 be won cheaply: a temperature below 1 trades the second for the first. So every arm stands beside the frontiers that
 temperatures of the likelihood's generator draw, at equal NLL_test: of the epoch that all arms start from, and of the
 best one. And beside a policy gradient whose reward is constant, which needs no discriminator. Both figures miss one
-thing, a generator that falls into a loop which real beginnings never lead to: what it writes must stay varied too.
+thing: a generator that writes an item over and over, which the oracle likes, and which NLL_test hardly sees. So the
+sequences with such loops are counted, and an arm ends where it collapses.
 
 Yu et al., SeqGAN, AAAI 2017, section 4; Caccia et al., Language GANs Falling Short, ICLR 2020.
 """
@@ -13,6 +14,7 @@ Yu et al., SeqGAN, AAAI 2017, section 4; Caccia et al., Language GANs Falling Sh
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -86,6 +88,8 @@ class Point:
         nll_test: Of the oracle's held-out sequences.
         distinct: Share of different pairs in what it writes.
         entropy: Of the items in it, nats.
+        loops: Share of sequences in it that have an item three times in a row.
+        without_loops: NLL_oracle of the others.
     """
 
     step: int
@@ -93,6 +97,8 @@ class Point:
     nll_test: float
     distinct: float
     entropy: float
+    loops: float
+    without_loops: float
 
 
 def run(
@@ -259,12 +265,15 @@ class Experiment:
     ) -> Point:
         held_out = self._test if held_out is None else held_out
         written = schedule.language.write(len(held_out), seed=1_000_000 + self._seed, temperature=temperature)
+        nlls, loops = self._oracle.nlls(written), generation.loops(written).numpy()
         return Point(
             step,
-            self._oracle.nll(written),
+            float(nlls.mean()),
             schedule.language.nll(held_out, temperature),
             float(generation.distinct(written[:_CURVE])),  # it falls with the number of sequences
             float(generation.entropy(written[:_CURVE])),
+            float(loops.mean()),
+            float(nlls[~loops].mean()) if not loops.all() else math.nan,
         )
 
     def _add(self, arm: str, point: Point, start: float, judged: Mapping[str, float] | None = None) -> None:
@@ -281,6 +290,8 @@ class Experiment:
                 **{name: None if value is None else round(value, 3) for name, value in at_equal.items()},
                 "distinct-2": round(point.distinct, 3),
                 "entropy": round(point.entropy, 2),
+                "loops": round(point.loops, 3),
+                "NLL_oracle without": round(point.without_loops, 3),
                 **{name: round(judged[name], 3) if judged else None for name in JUDGED},
                 "seconds": seconds,
             }

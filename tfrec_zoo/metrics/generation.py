@@ -30,6 +30,19 @@ def distinct(sequences: tf.Tensor, n: int = 2) -> tf.Tensor:
     return tf.math.divide_no_nan(tf.cast(different, tf.float32), tf.cast(all_of_them, tf.float32))
 
 
+def loops(sequences: tf.Tensor) -> tf.Tensor:
+    """Which sequences have an item three times in a row.
+
+    Args:
+        sequences: int (batch, length).
+
+    Returns:
+        bool (batch,).
+    """
+    again = sequences[:, 1:] == sequences[:, :-1]
+    return tf.reduce_any(again[:, 1:] & again[:, :-1], axis=1)
+
+
 def entropy(sequences: tf.Tensor) -> tf.Tensor:
     """Entropy of the distribution of items over all places, in nats.
 
