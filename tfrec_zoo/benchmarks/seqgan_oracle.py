@@ -33,7 +33,7 @@ from tfrec_zoo.metrics import generation
 from tfrec_zoo.metrics.classification import auc
 
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6)
-BASE_FRONTIER, BEST_FRONTIER = "temperature at equal NLL_test", "best epoch's temperature at equal NLL_test"
+BASE_FRONTIER, BEST_FRONTIER = "temperatures", "best epoch's temperatures"
 BUDGET = 0.5
 """Nats of held-out NLL that an arm may lose; the last measured round within, and before any collapse, counts."""
 
@@ -287,7 +287,10 @@ class Experiment:
                 "step": point.step,
                 "NLL_oracle": round(point.nll_oracle, 3),
                 "NLL_test": round(point.nll_test, 3),
-                **{name: None if value is None else round(value, 3) for name, value in at_equal.items()},
+                **{
+                    f"{name} at equal NLL_test": None if value is None else round(value, 3)
+                    for name, value in at_equal.items()
+                },
                 "distinct-2": round(point.distinct, 3),
                 "entropy": round(point.entropy, 2),
                 "loops": round(point.loops, 3),

@@ -58,15 +58,17 @@ def write_page(
             "NLL_test",
         ),
         _chart(
-            {name: sorted((each.nll_test, each.nll_oracle) for each in points) for name, points in frontiers.items()}
-            | {arm: sorted((each.nll_test, each.nll_oracle) for each in curve) for arm, curve in curves.items()},
+            {
+                name: sorted((each.nll_test, each.nll_oracle) for each in points)
+                for name, points in {**curves, **frontiers}.items()
+            },
             "NLL_oracle by NLL_test: below the temperatures is better",
             "NLL_test",
             "NLL_oracle",
         ),
     ]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row.values())}</tr>" for row in rows)
+    body = "".join(_row(list(row.values())) for row in rows)
     style = (resources.files("tfrec_zoo") / "evaluation" / "report.css").read_text(encoding="utf-8")
     try:
         write_whole(
@@ -80,6 +82,11 @@ def write_page(
         )
     except OSError as error:
         raise EvaluationError(f"the report {path} cannot be written: {error}") from error
+
+
+def _row(values: Sequence[Any]) -> str:
+    name, *figures = ("" if value is None else escape(str(value)) for value in values)
+    return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{figure}</td>" for figure in figures)}</tr>'
 
 
 def _chart(lines: Mapping[str, Sequence[tuple[float, float]]], title: str, x_label: str, y_label: str) -> str:
