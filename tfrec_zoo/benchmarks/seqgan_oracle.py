@@ -14,7 +14,6 @@ Yu et al., SeqGAN, AAAI 2017, section 4; Caccia et al., Language GANs Falling Sh
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -89,7 +88,7 @@ class Point:
         distinct: Share of different pairs in what it writes.
         entropy: Of the items in it, nats.
         loops: Share of sequences in it that have an item three times in a row.
-        without_loops: NLL_oracle of the others.
+        without_loops: NLL_oracle of the others; None where there are none.
     """
 
     step: int
@@ -98,7 +97,7 @@ class Point:
     distinct: float
     entropy: float
     loops: float
-    without_loops: float
+    without_loops: float | None
 
 
 def run(
@@ -273,7 +272,7 @@ class Experiment:
             float(generation.distinct(written[:_CURVE])),  # it falls with the number of sequences
             float(generation.entropy(written[:_CURVE])),
             float(loops.mean()),
-            float(nlls[~loops].mean()) if not loops.all() else math.nan,
+            None if loops.all() else float(nlls[~loops].mean()),
         )
 
     def _add(self, arm: str, point: Point, start: float, judged: Mapping[str, float] | None = None) -> None:
@@ -294,7 +293,7 @@ class Experiment:
                 "distinct-2": round(point.distinct, 3),
                 "entropy": round(point.entropy, 2),
                 "loops": round(point.loops, 3),
-                "NLL_oracle without": round(point.without_loops, 3),
+                "NLL_oracle without": None if point.without_loops is None else round(point.without_loops, 3),
                 **{name: round(judged[name], 3) if judged else None for name in JUDGED},
                 "seconds": seconds,
             }
