@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrec_zoo.errors import EvaluationError
+from tfrec_zoo.evaluation.html_page import html_page, html_table
 from tfrec_zoo.evaluation.result_card import write_whole
 from tfrec_zoo.evaluation.svg_chart import Line, line_chart
 
@@ -67,26 +67,13 @@ def write_page(
             "NLL_oracle",
         ),
     ]
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
-    body = "".join(_row(list(row.values())) for row in rows)
-    style = (resources.files("tfrec_zoo") / "evaluation" / "report.css").read_text(encoding="utf-8")
+    cells = [["" if value is None else str(value) for value in row.values()] for row in rows]
+    table, drawn = html_table(list(rows[0]), cells), f'<div class="charts">{"".join(charts)}</div>'
     try:
-        write_whole(
-            path,
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>SeqGAN and its controls</title><style>{style}</style></head><body><main>"
-            f"<h1>SeqGAN and its controls</h1><section>"
-            f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>'
-            f'<section><div class="charts">{"".join(charts)}</div></section></main></body></html>\n',
-        )
+        page = html_page("SeqGAN and its controls", f"<section>{table}</section><section>{drawn}</section>")
+        write_whole(path, page)
     except OSError as error:
         raise EvaluationError(f"the report {path} cannot be written: {error}") from error
-
-
-def _row(values: Sequence[Any]) -> str:
-    name, *figures = ("" if value is None else escape(str(value)) for value in values)
-    return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{figure}</td>" for figure in figures)}</tr>'
 
 
 def _chart(lines: Mapping[str, Sequence[tuple[float, float]]], title: str, x_label: str, y_label: str) -> str:

@@ -9,7 +9,6 @@ import csv
 import os
 from collections.abc import Mapping
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import yaml
 from tfrec_zoo.dataset_spec import DatasetSpec
 from tfrec_zoo.errors import EvaluationError
 from tfrec_zoo.evaluation.groups import HISTORY_GROUPS, POPULARITY_GROUPS
+from tfrec_zoo.evaluation.html_page import html_page, html_table
 from tfrec_zoo.evaluation.provenance import hardware, versions
 from tfrec_zoo.evaluation.result_card import describe, headline_metrics, with_interval, write_whole
 from tfrec_zoo.evaluation.svg_chart import Line, line_chart
@@ -73,13 +73,7 @@ def to_html(
         _section("Configuration", f"<pre>{escape(yaml.safe_dump(run.config().to_dict(), sort_keys=False))}</pre>"),
     ]
     title = f"{result['model']} on {spec.directory.resolve().name}"
-    style = (resources.files("tfrec_zoo") / "evaluation" / "report.css").read_text(encoding="utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body><main>"
-        f"<h1>{escape(title)}</h1><p>{escape(describe(result))}</p>{''.join(sections)}</main></body></html>\n"
-    )
+    return html_page(title, f"<p>{escape(describe(result))}</p>{''.join(sections)}")
 
 
 def _section(title: str, content: str) -> str:
@@ -108,7 +102,7 @@ def _metrics_table(result: Mapping[str, Any]) -> str:
         "the users' histories; diversity: mean 1 - cosine between the train users of a list's items (of 2,000 lists at "
         "most); gini: of how often items are recommended, 0 when all equally."
     )
-    return _table(["metric", *rows], body) + f'<p class="note">{escape(note)}</p>'
+    return html_table(["metric", *rows], body) + f'<p class="note">{escape(note)}</p>'
 
 
 def _training_curves(run: RunDirectory) -> str:
@@ -171,7 +165,7 @@ def _popularity_curve(exposures: Mapping[str, np.ndarray], spec: DatasetSpec) ->
 
 def _groups(result: Mapping[str, Any], headline: list[str]) -> str:
     tables = "".join(
-        _table(
+        html_table(
             [title, "targets", *headline],
             [
                 [name, f"{group['targets']:,}", *(f"{group[metric]:.4f}" for metric in headline)]
@@ -208,16 +202,3 @@ def _facts(result: Mapping[str, Any], spec: DatasetSpec, run: RunDirectory, comm
     }
     entries = (f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value)
     return f"<dl>{''.join(entries)}</dl>"
-
-
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
-        for row in rows
-    )
-    # Wide tables scroll by themselves, so that the page never does; tabindex lets the keyboard scroll them.
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(columns[0])} table"><table><thead>'
-        f"<tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
